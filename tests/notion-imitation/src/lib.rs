@@ -1,0 +1,1 @@
+//! An imitation of the public API of Notion.

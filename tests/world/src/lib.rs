@@ -1,0 +1,1 @@
+//! The local world of tests and demo.
