@@ -1,0 +1,1 @@
+//! The Kubernetes side: watches bindings, runs passes, writes status.

@@ -1,0 +1,1 @@
+//! Runs a pass over both ports.

@@ -1,0 +1,110 @@
+//! Notion: the port that `engine/` works through, and the client behind it.
+//!
+//! Values come from here only. Every call says in which lane it travels, so that a scan never
+//! starves a person's edit.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId};
+use crate::sync::page::{DataSource, PageSnapshot, PropertyRead};
+
+pub mod client;
+pub mod error;
+pub mod limiter;
+pub mod wire;
+
+pub use error::NotionError;
+
+/// Which queue of the limiter a request waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A person's change waits for it.
+    Edit,
+    /// Scans, schema checks and everything else.
+    Background,
+}
+
+/// The order of a query's rows. Without one Notion defines none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryOrder {
+    /// By `created_time`, oldest first: full scans.
+    CreatedAscending,
+    /// By `last_edited_time`, oldest first: incremental passes and windows that are split.
+    EditedAscending,
+}
+
+/// A query of a data source's pages. All bounds are inclusive; Notion compares minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryRequest {
+    /// Only pages created at or after this.
+    pub created_on_or_after: Option<Timestamp>,
+    /// Only pages created at or before this.
+    pub created_on_or_before: Option<Timestamp>,
+    /// Only pages edited at or after this.
+    pub edited_on_or_after: Option<Timestamp>,
+    /// Only pages edited at or before this.
+    pub edited_on_or_before: Option<Timestamp>,
+    /// The order.
+    pub order: QueryOrder,
+    /// Where to go on, as the last answer said.
+    pub cursor: Option<String>,
+}
+
+/// One answer to a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryPage {
+    /// The pages, in order.
+    pub pages: Vec<PageSnapshot>,
+    /// Where to go on; `None` at the end of what Notion returns, which is the end of the result
+    /// only while `incomplete` is false.
+    pub next_cursor: Option<String>,
+    /// Whether Notion said that the result is capped (`request_status.type = incomplete`).
+    pub incomplete: bool,
+    /// The HTTP `Date` of the answer.
+    pub server_date: Option<Timestamp>,
+}
+
+/// Notion's API, as the engine needs it.
+///
+/// Implementations retry by the table of `facts/notion-api.md` §2.3, wait for the limiter and give
+/// up with an error that says which condition it means.
+pub trait NotionApi: Send + Sync {
+    /// The data sources of a database, with their names.
+    fn data_sources_of(
+        &self,
+        database: DatabaseId,
+    ) -> impl Future<Output = Result<Vec<(DataSourceId, String)>, NotionError>> + Send;
+
+    /// A data source with its schema.
+    fn data_source(
+        &self,
+        id: DataSourceId,
+    ) -> impl Future<Output = Result<DataSource, NotionError>> + Send;
+
+    /// One page of a query; only the `wanted` properties are decoded.
+    fn query(
+        &self,
+        id: DataSourceId,
+        request: &QueryRequest,
+        wanted: &[PropertyId],
+        lane: Lane,
+    ) -> impl Future<Output = Result<QueryPage, NotionError>> + Send;
+
+    /// Reads a page; only the `wanted` properties are decoded.
+    fn page(
+        &self,
+        id: PageId,
+        wanted: &[PropertyId],
+        lane: Lane,
+    ) -> impl Future<Output = Result<PageSnapshot, NotionError>> + Send;
+
+    /// Reads one property of a page to its end, where a page or query answer may have cut it.
+    fn whole_property(
+        &self,
+        page: PageId,
+        property: &PropertyId,
+        lane: Lane,
+    ) -> impl Future<Output = Result<PropertyRead, NotionError>> + Send;
+}

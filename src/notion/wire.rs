@@ -1,0 +1,1 @@
+//! The wire form of pages, schemas and errors.

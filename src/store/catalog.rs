@@ -1,0 +1,1 @@
+//! The bound table as pg_catalog describes it.

@@ -1,0 +1,1 @@
+//! Claims of tables, epochs and pinned properties.

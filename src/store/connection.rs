@@ -1,0 +1,1 @@
+//! Connection strings, taken apart by our own code.

@@ -1,0 +1,1 @@
+//! Pools, one for each connection string.

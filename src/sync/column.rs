@@ -1,0 +1,202 @@
+//! Columns of the bound table and their values.
+//!
+//! Values cross the border to Postgres as text, in the output form of a session with
+//! `DateStyle = ISO` and `TimeZone = UTC`, so that the server's own casts are the only judge of
+//! what a type accepts. This module reads that text into a form in which equal means equal.
+
+use std::str::FromStr;
+
+use bigdecimal::BigDecimal;
+use jiff::{Timestamp, civil};
+
+/// What a column can hold; domains and citext count as their base type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// text, varchar, char, citext.
+    Text {
+        /// The declared length in characters.
+        max_chars: Option<u32>,
+    },
+    /// boolean.
+    Boolean,
+    /// smallint, integer, bigint.
+    Integer {
+        /// 16, 32 or 64.
+        bits: u8,
+    },
+    /// numeric, with declared precision and scale if there are any.
+    Numeric {
+        /// `(precision, scale)`; the scale may be negative.
+        declared: Option<(u16, i16)>,
+    },
+    /// real, double precision.
+    Float {
+        /// 32 or 64.
+        bits: u8,
+    },
+    /// date.
+    Date,
+    /// timestamp without time zone, read as UTC.
+    Timestamp {
+        /// Fraction digits kept, 0 to 6.
+        precision: u8,
+    },
+    /// timestamp with time zone.
+    TimestampTz {
+        /// Fraction digits kept, 0 to 6.
+        precision: u8,
+    },
+    /// An enum type with its labels.
+    Enum {
+        /// The labels in their order.
+        labels: Vec<String>,
+    },
+    /// uuid.
+    Uuid,
+    /// Any other type, by its name.
+    Other(String),
+}
+
+/// A column of the bound table, as the catalog describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The catalog's own name.
+    pub name: String,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// The type as SQL spells it without length or precision, qualified and quoted: the target of
+    /// the cast of a written value. The declared length is left to the assignment, which raises
+    /// an error where an explicit cast would cut the value.
+    pub type_sql: String,
+    /// Whether it accepts NULL (a domain's NOT NULL counts).
+    pub nullable: bool,
+    /// Whether Postgres computes it (`GENERATED ALWAYS`), so that it cannot be written.
+    pub generated: bool,
+}
+
+/// The value of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnValue {
+    /// NULL.
+    Null,
+    /// Text and enum labels.
+    Text(String),
+    /// A boolean.
+    Boolean(bool),
+    /// Any finite number; compared by value.
+    Number(BigDecimal),
+    /// A day.
+    Date(civil::Date),
+    /// A timestamp without time zone.
+    Timestamp(civil::DateTime),
+    /// A timestamp with time zone.
+    TimestampTz(Timestamp),
+    /// Something this kind has no finer form for: NaN, infinity, years out of range, other types.
+    Opaque(String),
+}
+
+impl ColumnValue {
+    /// Reads the text form that Postgres gave for a column of this kind.
+    pub fn parse(kind: &ColumnKind, text: Option<&str>) -> Self {
+        let Some(text) = text else { return Self::Null };
+        let parsed = match kind {
+            ColumnKind::Text { .. } | ColumnKind::Enum { .. } => Some(Self::Text(text.to_owned())),
+            ColumnKind::Boolean => match text {
+                "t" | "true" => Some(Self::Boolean(true)),
+                "f" | "false" => Some(Self::Boolean(false)),
+                _ => None,
+            },
+            ColumnKind::Integer { .. } | ColumnKind::Numeric { .. } | ColumnKind::Float { .. } => {
+                BigDecimal::from_str(text).ok().map(Self::Number)
+            }
+            ColumnKind::Date => text.parse().ok().map(Self::Date),
+            ColumnKind::Timestamp { .. } => text.parse().ok().map(Self::Timestamp),
+            ColumnKind::TimestampTz { .. } => text.parse().ok().map(Self::TimestampTz),
+            ColumnKind::Uuid | ColumnKind::Other(_) => None,
+        };
+        parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
+    }
+
+    /// The text that Postgres reads back as this value; `None` is NULL.
+    pub fn to_text(&self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Text(text) | Self::Opaque(text) => Some(text.clone()),
+            Self::Boolean(value) => Some(value.to_string()),
+            Self::Number(value) => Some(value.to_plain_string()),
+            Self::Date(value) => Some(value.to_string()),
+            Self::Timestamp(value) => Some(value.to_string()),
+            Self::TimestampTz(value) => Some(value.to_string()),
+        }
+    }
+
+    /// Whether the two are the same value. Text NULL ≡ `''` (`design/sync.md` §2).
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Text(text)) | (Self::Text(text), Self::Null) => text.is_empty(),
+            _ => self == other,
+        }
+    }
+
+    /// Whether there is something here that an overwrite would lose.
+    pub fn is_filled(&self) -> bool {
+        !matches!(self, Self::Null) && !matches!(self, Self::Text(text) if text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: ColumnKind, text: &str) -> ColumnValue {
+        ColumnValue::parse(&kind, Some(text))
+    }
+
+    #[test]
+    fn numbers_are_compared_by_value() {
+        let numeric = ColumnKind::Numeric { declared: None };
+        assert_eq!(parse(numeric.clone(), "19.50"), parse(numeric, "19.5"));
+        let float = ColumnKind::Float { bits: 64 };
+        assert_eq!(
+            parse(float.clone(), "1e+21"),
+            parse(float, "1000000000000000000000")
+        );
+    }
+
+    #[test]
+    fn the_output_forms_of_postgres_are_read() {
+        let tz = ColumnKind::TimestampTz { precision: 6 };
+        assert_eq!(
+            parse(tz, "2026-06-27 17:04:00.5+00"),
+            ColumnValue::TimestampTz("2026-06-27T17:04:00.5Z".parse().unwrap())
+        );
+        let local = ColumnKind::Timestamp { precision: 6 };
+        assert_eq!(
+            parse(local, "2026-06-27 17:04:00"),
+            ColumnValue::Timestamp(civil::date(2026, 6, 27).at(17, 4, 0, 0))
+        );
+        let day = ColumnKind::Date;
+        assert_eq!(
+            parse(day, "2026-06-27"),
+            ColumnValue::Date(civil::date(2026, 6, 27))
+        );
+        assert_eq!(parse(ColumnKind::Boolean, "t"), ColumnValue::Boolean(true));
+    }
+
+    #[test]
+    fn what_has_no_finer_form_is_kept_as_it_is() {
+        for (kind, text) in [
+            (ColumnKind::Numeric { declared: None }, "NaN"),
+            (ColumnKind::TimestampTz { precision: 6 }, "infinity"),
+            (ColumnKind::Date, "0044-03-15 BC"),
+        ] {
+            assert_eq!(parse(kind, text), ColumnValue::Opaque(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn empty_text_is_null() {
+        assert!(ColumnValue::Null.same(&ColumnValue::Text(String::new())));
+        assert!(!ColumnValue::Null.same(&ColumnValue::Text(" ".to_owned())));
+    }
+}

@@ -1,0 +1,134 @@
+//! A linked pair: a page, its row, and what both held when they last agreed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::identity::{PageId, PropertyId, RowKey};
+use super::mapping::TablePlan;
+use super::page::{PageSnapshot, PropertyValue};
+use super::reason::FieldReason;
+
+/// What one field held on each side at the last agreement.
+///
+/// Two values, each compared only with its own side: 19.555 in `numeric(10,2)` is 19.56, and with
+/// one value the two sides would differ for ever (`design/sync.md` §2).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldBase {
+    /// The property that the Notion value belongs to; a base of another property is no base.
+    pub property: PropertyId,
+    /// Notion's value.
+    pub notion: PropertyValue,
+    /// Postgres' value in its text form; `None` is NULL.
+    pub postgres: Option<String>,
+    /// Why the two do not agree although nothing more is to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<FieldReason>,
+}
+
+/// The bases of a pair, by column name.
+pub type PairBase = BTreeMap<String, FieldBase>;
+
+/// The `updatedAt` that our own write set, and the one before it.
+///
+/// A time that we produced ourselves says nothing about people, so it counts as the time before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnWrite {
+    /// The value as the row returned it.
+    pub written: Timestamp,
+    /// The row's time before our write.
+    pub before: Option<Timestamp>,
+}
+
+/// A row of the bound table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowRead {
+    /// Its key.
+    pub key: RowKey,
+    /// The value of `updatedAtColumn`.
+    pub updated_at: Option<Timestamp>,
+    /// The values of the mapped columns in text form, in the order of [`TablePlan::fields`].
+    pub values: Vec<Option<String>>,
+}
+
+/// What is remembered about a pair, without its base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairHead {
+    /// The row that the page was linked to.
+    pub row_key: RowKey,
+    /// The fingerprint of the last look at it.
+    pub hash: Option<PairHash>,
+    /// The newest `last_edited_time` seen for the page.
+    pub last_edited_seen: Option<Timestamp>,
+    /// Our own last write of `updatedAtColumn`.
+    pub own_write: Option<OwnWrite>,
+    /// Whether the last values came from a payload and a read has yet to settle them.
+    pub provisional: bool,
+}
+
+/// Everything that is known about a pair on the Postgres side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairRead {
+    /// The page.
+    pub page_id: PageId,
+    /// The rows that carry its id: none is an orphaned page, several are a `DuplicateLink`.
+    pub rows: Vec<RowRead>,
+    /// What is remembered.
+    pub head: Option<PairHead>,
+}
+
+/// A fingerprint over both sides of a pair and the mapping.
+///
+/// Two forms: of a pair in step it covers the values alone; of any other it covers the times too,
+/// because `NewestWins` may decide differently when only a time moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairHash(pub [u8; 16]);
+
+impl PairHash {
+    /// The fingerprint of a pair in step.
+    pub fn in_step(
+        fingerprint: &[u8; 32],
+        plan: &TablePlan,
+        page: &PageSnapshot,
+        row: &RowRead,
+    ) -> Self {
+        Self::finish(Self::values(fingerprint, plan, page, row))
+    }
+
+    /// The fingerprint of a pair that is not in step.
+    pub fn out_of_step(
+        fingerprint: &[u8; 32],
+        plan: &TablePlan,
+        page: &PageSnapshot,
+        row: &RowRead,
+    ) -> Self {
+        let mut hasher = Self::values(fingerprint, plan, page, row);
+        hasher.update(format!("{:?}", (page.last_edited_time, row.updated_at)));
+        Self::finish(hasher)
+    }
+
+    fn values(
+        fingerprint: &[u8; 32],
+        plan: &TablePlan,
+        page: &PageSnapshot,
+        row: &RowRead,
+    ) -> Sha256 {
+        let mut hasher = Sha256::new();
+        hasher.update(fingerprint);
+        hasher.update(format!("{:?}", row.key));
+        for (field, value) in plan.fields.iter().zip(&row.values) {
+            let property = page.properties.get(&field.property.id);
+            hasher.update(format!("{property:?}\u{1e}{value:?}\u{1e}"));
+        }
+        hasher
+    }
+
+    fn finish(hasher: Sha256) -> Self {
+        let digest = hasher.finalize();
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        Self(hash)
+    }
+}

@@ -1,0 +1,1 @@
+//! The webhook receiver and the admin API.
