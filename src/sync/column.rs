@@ -12,7 +12,7 @@ use jiff::{Timestamp, civil};
 /// What a column can hold; domains and citext count as their base type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// text, varchar, char, citext.
+    /// text, varchar, citext.
     Text {
         /// The declared length in characters.
         max_chars: Option<u32>,
@@ -51,6 +51,12 @@ pub enum ColumnKind {
         /// The labels in their order.
         labels: Vec<String>,
     },
+    /// daterange.
+    DateRange,
+    /// tstzrange.
+    TstzRange,
+    /// json, jsonb.
+    Json,
     /// uuid.
     Uuid,
     /// Any other type, by its name.
@@ -91,6 +97,22 @@ pub enum ColumnValue {
     Timestamp(civil::DateTime),
     /// A timestamp with time zone.
     TimestampTz(Timestamp),
+    /// A daterange; the last day is part of it.
+    DateRange {
+        /// First day.
+        start: civil::Date,
+        /// Last day.
+        last: civil::Date,
+    },
+    /// A tstzrange; the end is part of it.
+    TstzRange {
+        /// Start.
+        start: Timestamp,
+        /// End.
+        end: Timestamp,
+    },
+    /// A JSON document.
+    Json(serde_json::Value),
     /// Something this kind has no finer form for: NaN, infinity, years out of range, other types.
     Opaque(String),
 }
@@ -112,6 +134,9 @@ impl ColumnValue {
             ColumnKind::Date => text.parse().ok().map(Self::Date),
             ColumnKind::Timestamp { .. } => text.parse().ok().map(Self::Timestamp),
             ColumnKind::TimestampTz { .. } => text.parse().ok().map(Self::TimestampTz),
+            ColumnKind::DateRange => parse_date_range(text),
+            ColumnKind::TstzRange => parse_tstz_range(text),
+            ColumnKind::Json => serde_json::from_str(text).ok().map(Self::Json),
             ColumnKind::Uuid | ColumnKind::Other(_) => None,
         };
         parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
@@ -127,6 +152,20 @@ impl ColumnValue {
             Self::Date(value) => Some(value.to_string()),
             Self::Timestamp(value) => Some(value.to_string()),
             Self::TimestampTz(value) => Some(value.to_string()),
+            Self::DateRange { start, last } => Some(format!("[{start},{last}]")),
+            Self::TstzRange { start, end } => Some(format!("[{start},{end}]")),
+            Self::Json(value) => Some(value.to_string()),
+        }
+    }
+
+    /// The value as the audit row and the admin API show it.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Boolean(value) => (*value).into(),
+            Self::Number(value) => number_json(value),
+            Self::Json(value) => value.clone(),
+            _ => self.to_text().into(),
         }
     }
 
@@ -142,6 +181,46 @@ impl ColumnValue {
     pub fn is_filled(&self) -> bool {
         !matches!(self, Self::Null) && !matches!(self, Self::Text(text) if text.is_empty())
     }
+}
+
+/// A number as JSON: a JSON number where a double holds it, else its digits as text, because
+/// readers of JSON take every number for a double.
+pub fn number_json(value: &BigDecimal) -> serde_json::Value {
+    let digits = value.normalized().to_plain_string();
+    match digits.parse::<serde_json::Number>() {
+        Ok(number) if survives_double(value) => serde_json::Value::Number(number),
+        _ => serde_json::Value::String(digits),
+    }
+}
+
+/// Whether a double's shortest decimal form is this number again.
+pub fn survives_double(value: &BigDecimal) -> bool {
+    let double: Option<f64> = value.to_string().parse().ok();
+    double
+        .filter(|double| double.is_finite())
+        .is_some_and(|double| {
+            BigDecimal::from_str(&double.to_string()).is_ok_and(|back| back == *value)
+        })
+}
+
+/// Reads the canonical output of a daterange: `[first,day after the last)`.
+fn parse_date_range(text: &str) -> Option<ColumnValue> {
+    let (start, after) = text.strip_prefix('[')?.strip_suffix(')')?.split_once(',')?;
+    let after: civil::Date = after.parse().ok()?;
+    Some(ColumnValue::DateRange {
+        start: start.parse().ok()?,
+        last: after.yesterday().ok()?,
+    })
+}
+
+/// Reads the output of a tstzrange that includes both its ends. Any other has no form in Notion.
+fn parse_tstz_range(text: &str) -> Option<ColumnValue> {
+    let (start, end) = text.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+    let bound = |text: &str| text.trim_matches('"').parse::<Timestamp>().ok();
+    Some(ColumnValue::TstzRange {
+        start: bound(start)?,
+        end: bound(end)?,
+    })
 }
 
 #[cfg(test)]
@@ -181,6 +260,43 @@ mod tests {
             ColumnValue::Date(civil::date(2026, 6, 27))
         );
         assert_eq!(parse(ColumnKind::Boolean, "t"), ColumnValue::Boolean(true));
+    }
+
+    #[test]
+    fn ranges_are_read_with_their_last_day_and_end() {
+        assert_eq!(
+            parse(ColumnKind::DateRange, "[2026-06-27,2026-06-30)"),
+            ColumnValue::DateRange {
+                start: civil::date(2026, 6, 27),
+                last: civil::date(2026, 6, 29)
+            }
+        );
+        assert_eq!(
+            parse(
+                ColumnKind::TstzRange,
+                "[\"2026-06-27 10:00:00+00\",\"2026-06-27 11:00:00+00\"]"
+            ),
+            ColumnValue::TstzRange {
+                start: "2026-06-27T10:00:00Z".parse().unwrap(),
+                end: "2026-06-27T11:00:00Z".parse().unwrap()
+            }
+        );
+        let open = "[\"2026-06-27 10:00:00+00\",)";
+        assert_eq!(
+            parse(ColumnKind::TstzRange, open),
+            ColumnValue::Opaque(open.to_owned())
+        );
+    }
+
+    #[test]
+    fn numbers_are_shown_as_numbers_only_where_a_double_holds_them() {
+        let number = |text: &str| number_json(&BigDecimal::from_str(text).unwrap());
+        assert_eq!(number("19.50"), serde_json::json!(19.5));
+        assert_eq!(number("42"), serde_json::json!(42));
+        assert_eq!(
+            number("9007199254740993"),
+            serde_json::json!("9007199254740993")
+        );
     }
 
     #[test]

@@ -127,6 +127,10 @@ pub struct PinnedProperty {
     pub name: String,
     /// The type at the time of pinning.
     pub kind: PropertyType,
+    /// Whether a person asked for this pin after the first property vanished or changed its type:
+    /// its values may all be empty then, and an empty one must not overwrite a filled column.
+    #[serde(default)]
+    pub repinned: bool,
 }
 
 /// A field that can be synced: property pinned, column found, types fit.

@@ -7,6 +7,8 @@ pub mod column;
 pub mod convert;
 pub mod drift;
 pub mod event;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod identity;
 pub mod mapping;
 pub mod page;

@@ -134,6 +134,20 @@ pub enum PropertyValue {
     Moment(Timestamp),
 }
 
+impl PropertyValue {
+    /// The value as the audit row and the admin API show it.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text { plain, .. } => plain.as_str().into(),
+            Self::Number(number) => number.as_ref().map(super::column::number_json).into(),
+            Self::Checkbox(checked) => (*checked).into(),
+            Self::Choice(text) | Self::Line(text) => text.as_deref().into(),
+            Self::Date(date) => date.as_ref().map(super::convert::date_json).into(),
+            Self::Moment(moment) => moment.to_string().into(),
+        }
+    }
+}
+
 /// What a read of a property gave.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PropertyRead {
