@@ -21,6 +21,7 @@ pub mod catalog;
 pub mod claim;
 pub mod connection;
 pub mod error;
+pub mod ident;
 pub mod inbox;
 pub mod migrate;
 pub mod pool;
