@@ -17,6 +17,8 @@ pub mod wire;
 
 pub use error::NotionError;
 
+pub use crate::sync::window::{QueryOrder, QueryRequest};
+
 /// Which queue of the limiter a request waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -24,32 +26,6 @@ pub enum Lane {
     Edit,
     /// Scans, schema checks and everything else.
     Background,
-}
-
-/// The order of a query's rows. Without one Notion defines none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueryOrder {
-    /// By `created_time`, oldest first: full scans.
-    CreatedAscending,
-    /// By `last_edited_time`, oldest first: incremental passes and windows that are split.
-    EditedAscending,
-}
-
-/// A query of a data source's pages. All bounds are inclusive; Notion compares minutes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryRequest {
-    /// Only pages created at or after this.
-    pub created_on_or_after: Option<Timestamp>,
-    /// Only pages created at or before this.
-    pub created_on_or_before: Option<Timestamp>,
-    /// Only pages edited at or after this.
-    pub edited_on_or_after: Option<Timestamp>,
-    /// Only pages edited at or before this.
-    pub edited_on_or_before: Option<Timestamp>,
-    /// The order.
-    pub order: QueryOrder,
-    /// Where to go on, as the last answer said.
-    pub cursor: Option<String>,
 }
 
 /// One answer to a query.

@@ -14,6 +14,8 @@ use super::column::{Column, ColumnKind, ColumnValue, survives_double};
 use super::mapping::{Field, FieldMapping, OnUnknownValue};
 use super::page::{DateOrTime, NotionDate, PropertyType, PropertyValue};
 use super::reason::FieldReason;
+// All that Notion keeps of a moment.
+use super::window::floor_to_minute as minute;
 
 mod choice;
 mod dates;
@@ -221,14 +223,6 @@ fn number_to_notion(value: &ColumnValue) -> Converted<Option<BigDecimal>> {
         ColumnValue::Number(number) if survives_double(number) => Ok(Some(number.clone())),
         _ => Err(FieldReason::NotRepresentable),
     }
-}
-
-/// The minute that a moment lies in: all that Notion keeps of it.
-fn minute(moment: Timestamp) -> Timestamp {
-    let floor = TimestampRound::new()
-        .smallest(Unit::Minute)
-        .mode(jiff::RoundMode::Floor);
-    moment.round(floor).unwrap_or(moment)
 }
 
 #[cfg(test)]

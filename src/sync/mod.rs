@@ -15,3 +15,5 @@ pub mod page;
 pub mod pair;
 pub mod plan;
 pub mod reason;
+pub mod schema;
+pub mod window;
