@@ -4,10 +4,14 @@
 //! enforces them.
 
 pub mod api;
+pub mod config;
 pub mod controller;
 pub mod engine;
 pub mod metrics;
 pub mod notion;
+pub mod probes;
+pub mod shutdown;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
 pub mod webhook;

@@ -150,17 +150,25 @@ fn retyped_remedy(pin: &PinnedProperty, now: &PropertySchema) -> String {
     )
 }
 
-/// Joins pins with the columns of the table. `columns` has an entry for each column of the spec:
-/// the column, or why it cannot be used.
+/// Joins pins with the columns of the table: those that can be used, by their name in the spec, and
+/// those that cannot.
 pub fn table_plan(
     binding: BindingPlan,
     data_source: DataSourceId,
     pinning: &Pinning,
-    columns: &BTreeMap<String, Result<Column, StoppedField>>,
+    columns: &BTreeMap<String, Column>,
+    unusable: &[StoppedField],
     key_is_plain: bool,
 ) -> TablePlan {
     let mut fields = Vec::new();
-    let mut stopped = pinning.stopped.clone();
+    let mut stopped: Vec<StoppedField> = pinning.stopped.clone();
+    let already = |column: &str| pinning.stopped.iter().any(|field| field.column == column);
+    stopped.extend(
+        unusable
+            .iter()
+            .filter(|field| !already(&field.column))
+            .cloned(),
+    );
     for mapping in &binding.fields {
         if stopped.iter().any(|field| field.column == mapping.column) {
             continue;
@@ -172,20 +180,17 @@ pub fn table_plan(
         let (Some(pin), Some(column)) = (pin, columns.get(&mapping.column)) else {
             continue;
         };
-        match column {
-            Err(reason) => stopped.push(reason.clone()),
-            Ok(column) => match unfit(pin, column) {
-                Some(remedy) => stopped.push(StoppedField {
-                    column: mapping.column.clone(),
-                    reason: Reason::ColumnTypeMismatch,
-                    remedy,
-                }),
-                None => fields.push(Field {
-                    mapping: mapping.clone(),
-                    property: pin.clone(),
-                    column: column.clone(),
-                }),
-            },
+        match unfit(pin, column) {
+            Some(remedy) => stopped.push(StoppedField {
+                column: mapping.column.clone(),
+                reason: Reason::ColumnTypeMismatch,
+                remedy,
+            }),
+            None => fields.push(Field {
+                mapping: mapping.clone(),
+                property: pin.clone(),
+                column: column.clone(),
+            }),
         }
     }
     TablePlan {
@@ -328,13 +333,12 @@ mod tests {
             remedy: String::new(),
         };
         let columns = [
-            ("name".to_owned(), Ok(column("name"))),
-            ("price".to_owned(), Ok(column("price"))),
-            ("gone".to_owned(), Err(gone)),
+            ("name".to_owned(), column("name")),
+            ("price".to_owned(), column("price")),
         ];
         let mut binding = fixtures::table(Vec::new()).binding;
         binding.fields = fields;
-        let plan = table_plan(binding, schema.id, &pinning, &columns.into(), true);
+        let plan = table_plan(binding, schema.id, &pinning, &columns.into(), &[gone], true);
         assert_eq!(plan.fields.len(), 1);
         let reasons: Vec<_> = plan.stopped.iter().map(|field| field.reason).collect();
         assert_eq!(
