@@ -10,6 +10,7 @@ pub mod event;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod identity;
+pub mod json;
 pub mod mapping;
 pub mod page;
 pub mod pair;
