@@ -74,7 +74,7 @@ impl From<sqlx::Error> for StoreError {
                     .and_then(PgDatabaseError::routine);
                 meaning(&code, routine)
             }),
-            sqlx::Error::Tls(_) => Some(Meaning::Remedy(
+            error if is_tls(error) => Some(Meaning::Remedy(
                 Reason::DatabaseUnavailable,
                 "TLS with the server failed; check sslmode and caSecretRef against its certificate",
             )),
@@ -94,6 +94,17 @@ impl From<sqlx::Error> for StoreError {
             Some(Meaning::Unavailable) => Self::Unavailable(error),
             Some(Meaning::Unknown) | None => Self::Database(error),
         }
+    }
+}
+
+/// Whether an error comes from TLS. A handshake that fails arrives as an error of the socket.
+pub(super) fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => {
+            matches!(error.get_ref(), Some(inner) if inner.is::<rustls::Error>())
+        }
+        _ => false,
     }
 }
 

@@ -21,11 +21,13 @@ pub mod catalog;
 pub mod claim;
 pub mod connection;
 pub mod error;
+pub mod hosts;
 pub mod ident;
 pub mod inbox;
 pub mod migrate;
 pub mod pool;
 pub mod postgres;
+mod session;
 
 pub use error::StoreError;
 
