@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(precision_and_scale(((10 << 16) | 2) + 4), Some((10, 2)));
         assert_eq!(precision_and_scale(((3 << 16) | 0x7fe) + 4), Some((3, -2)));
         assert_eq!(
-            precision_and_scale(((1000 << 16) | 1000) + 4),
+            precision_and_scale((1000 << 16) + 1000 + 4),
             Some((1000, 1000))
         );
         assert_eq!(
