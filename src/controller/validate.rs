@@ -1,0 +1,373 @@
+//! From the resource to the domain: the only place that knows both.
+//!
+//! The schema has refused nearly everything that cannot be acted on. It is looked at again here,
+//! because an older schema may be installed or a stored object may be older than a rule; what fails
+//! then is `Stalled`, with the same remedy.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use super::conditions::Problem;
+use crate::api::v1alpha1::{self as api, NotionSyncBinding, PropertySpec};
+use crate::api::{SecretKey, rules};
+use crate::sync::identity::{BindingRef, DataSourceId, DatabaseId};
+use crate::sync::mapping::{
+    BindingPlan, ConflictPolicy, Direction, DriftPolicy, FieldMapping, OnUnknownValue,
+    PropertySelector, ValuePair,
+};
+use crate::sync::reason::Reason;
+
+/// How the spec names the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The data source itself.
+    DataSource(DataSourceId),
+    /// A database that is expected to hold exactly one.
+    Database(DatabaseId),
+}
+
+/// How the receiver treats a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookPlan {
+    /// Where the verification tokens are, if `Signature` is listed.
+    pub verification_tokens: Option<SecretKey>,
+    /// Where the shared secret is, if `SharedSecret` is listed.
+    pub shared_secret: Option<SecretKey>,
+    /// Whether events without credential are accepted: `None` is listed and the operator allows it.
+    pub unverified: bool,
+    /// Whether an event that could not be stored is answered with 503.
+    pub retry_on_database_error: bool,
+}
+
+/// A binding that can be acted on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidatedBinding {
+    /// What is to be done.
+    pub plan: BindingPlan,
+    /// Where from.
+    pub source: Source,
+    /// Where the Notion token is.
+    pub token: SecretKey,
+    /// Where the connection string is.
+    pub connection: SecretKey,
+    /// Where the certificate authority of the server is.
+    pub ca: Option<SecretKey>,
+    /// The receiver.
+    pub webhook: Option<WebhookPlan>,
+    /// How often an incremental pass runs.
+    pub interval: Duration,
+    /// How often a complete pass runs.
+    pub full_scan_interval: Duration,
+    /// Something the spec asks for and does not get, although the rest can be acted on
+    /// (`UnverifiedNotAllowed`).
+    pub refused: Option<Problem>,
+}
+
+/// Checks a binding. `allow_unverified` is the operator's `--allow-unverified-webhooks`.
+pub fn validate(
+    binding: &NotionSyncBinding,
+    allow_unverified: bool,
+) -> Result<ValidatedBinding, Problem> {
+    let spec = &binding.spec;
+    let at_least = |field: &str, value: Option<Duration>, least: Duration, rule: rules::CelRule| {
+        value
+            .filter(|value| *value >= least)
+            .ok_or_else(|| invalid(&format!("spec.{field}"), rule.1))
+    };
+    let interval = at_least("interval", spec.interval(), MIN_INTERVAL, rules::INTERVAL)?;
+    let full_scan_interval = at_least(
+        "fullScanInterval",
+        spec.full_scan_interval(),
+        MIN_FULL_SCAN_INTERVAL,
+        rules::FULL_SCAN_INTERVAL,
+    )?;
+    let webhook = spec.webhook.as_ref();
+    let webhook = webhook
+        .map(|webhook| webhook_plan(webhook, allow_unverified))
+        .transpose()?;
+    let asks_unverified = (spec.webhook.iter())
+        .any(|webhook| webhook.authentication.contains(&api::Authentication::None));
+    Ok(ValidatedBinding {
+        plan: plan(binding)?,
+        source: source(&spec.notion)?,
+        token: (&spec.notion.token_secret_ref).into(),
+        connection: (&spec.postgres.connection_secret_ref).into(),
+        ca: spec.postgres.ca_secret_ref.as_ref().map(SecretKey::from),
+        webhook,
+        interval,
+        full_scan_interval,
+        refused: (asks_unverified && !allow_unverified).then(unverified_not_allowed),
+    })
+}
+
+const MIN_INTERVAL: Duration = Duration::from_secs(10);
+const MIN_FULL_SCAN_INTERVAL: Duration = Duration::from_mins(1);
+
+fn invalid(path: &str, message: &str) -> Problem {
+    Problem::new(Reason::InvalidSpec, format!("{path}: {message}"))
+}
+
+fn unverified_not_allowed() -> Problem {
+    Problem::new(
+        Reason::UnverifiedNotAllowed,
+        "spec.webhook.authentication lists None, which this operator does not allow: remove it, or \
+         run the operator with --allow-unverified-webhooks",
+    )
+}
+
+fn source(notion: &api::NotionSpec) -> Result<Source, Problem> {
+    let wrong = |field: &str| invalid(&format!("spec.notion.{field}"), rules::NOTION_ID.1);
+    match (&notion.data_source_id, &notion.database_id) {
+        (Some(id), None) => {
+            let id = id.parse().map_err(|_| wrong("dataSourceId"))?;
+            Ok(Source::DataSource(id))
+        }
+        (None, Some(id)) => {
+            let id = id.parse().map_err(|_| wrong("databaseId"))?;
+            Ok(Source::Database(id))
+        }
+        _ => Err(invalid("spec.notion", rules::ONE_SOURCE.1)),
+    }
+}
+
+fn webhook_plan(
+    webhook: &api::WebhookSpec,
+    allow_unverified: bool,
+) -> Result<WebhookPlan, Problem> {
+    let lists = |way| webhook.authentication.contains(&way);
+    let needed = |listed: bool, key: Option<SecretKey>, rule: rules::CelRule| match key {
+        None if listed => Err(invalid("spec.webhook", rule.1)),
+        key => Ok(key.filter(|_| listed)),
+    };
+    let tokens = webhook.verification_token_secret_ref.as_ref();
+    let shared = webhook.shared_secret_ref.as_ref();
+    Ok(WebhookPlan {
+        verification_tokens: needed(
+            lists(api::Authentication::Signature),
+            tokens.map(SecretKey::from),
+            rules::SIGNATURE_NEEDS_SECRET,
+        )?,
+        shared_secret: needed(
+            lists(api::Authentication::SharedSecret),
+            shared.map(SecretKey::from),
+            rules::SHARED_SECRET_NEEDS_SECRET,
+        )?,
+        unverified: allow_unverified && lists(api::Authentication::None),
+        retry_on_database_error: webhook.on_database_error == api::OnDatabaseError::Retry,
+    })
+}
+
+fn plan(binding: &NotionSyncBinding) -> Result<BindingPlan, Problem> {
+    let spec = &binding.spec;
+    let postgres = &spec.postgres;
+    let name = |field: &str, name: &str| identifier(&format!("spec.postgres.{field}"), name);
+    let plan = BindingPlan {
+        binding: BindingRef {
+            namespace: binding.namespace().unwrap_or_default(),
+            name: binding.name_any(),
+        },
+        schema: name("schema", &postgres.schema)?,
+        table: name("table", &postgres.table)?,
+        page_id_column: name("pageIdColumn", &postgres.page_id_column)?,
+        updated_at_column: (postgres.updated_at_column.as_ref())
+            .map(|column| name("updatedAtColumn", column))
+            .transpose()?,
+        audit_table: name("auditTable", &postgres.audit_table)?,
+        direction: match spec.direction {
+            api::Direction::ToPostgres => Direction::ToPostgres,
+        },
+        drift_policy: match spec.drift_policy {
+            api::DriftPolicy::Report => DriftPolicy::Report,
+        },
+        fields: (spec.properties.iter())
+            .map(|property| field(property, spec.conflict_policy))
+            .collect::<Result<_, _>>()?,
+    };
+    columns_fit(&plan)?;
+    Ok(plan)
+}
+
+/// The rules between columns, where the schema could not be asked.
+fn columns_fit(plan: &BindingPlan) -> Result<(), Problem> {
+    if plan.updated_at_column.as_ref() == Some(&plan.page_id_column) {
+        return Err(invalid("spec.postgres", rules::TIME_IS_NOT_PAGE_ID.1));
+    }
+    if plan.audit_table == plan.table {
+        return Err(invalid("spec.postgres", rules::AUDIT_IS_NOT_TABLE.1));
+    }
+    let columns: Vec<&str> = plan.fields.iter().map(|field| &*field.column).collect();
+    if columns.is_empty() {
+        return Err(invalid("spec.properties", "map at least one property"));
+    }
+    if columns.contains(&&*plan.page_id_column) {
+        return Err(invalid("spec.properties", rules::PAGE_ID_NOT_MAPPED.1));
+    }
+    if plan
+        .updated_at_column
+        .as_deref()
+        .is_some_and(|column| columns.contains(&column))
+    {
+        return Err(invalid("spec.properties", rules::UPDATED_AT_NOT_MAPPED.1));
+    }
+    Ok(())
+}
+
+fn field(property: &PropertySpec, default: api::ConflictPolicy) -> Result<FieldMapping, Problem> {
+    if property.property.is_empty() || property.property == "id:" {
+        return Err(invalid("spec.properties", rules::PROPERTY.1));
+    }
+    Ok(FieldMapping {
+        column: identifier("spec.properties", &property.column)?,
+        property: PropertySelector::parse(&property.property),
+        values: (property.values.iter())
+            .map(|pair| ValuePair {
+                notion: pair.notion.clone(),
+                postgres: pair.postgres.clone(),
+            })
+            .collect(),
+        on_unknown_value: match property.on_unknown_value {
+            api::OnUnknownValue::Reject => OnUnknownValue::Reject,
+            api::OnUnknownValue::Pass => OnUnknownValue::Pass,
+        },
+        conflict_policy: match property.conflict_policy.unwrap_or(default) {
+            api::ConflictPolicy::NewestWins => ConflictPolicy::NewestWins,
+            api::ConflictPolicy::NotionWins => ConflictPolicy::NotionWins,
+            api::ConflictPolicy::PostgresWins => ConflictPolicy::PostgresWins,
+            api::ConflictPolicy::Manual => ConflictPolicy::Manual,
+        },
+    })
+}
+
+/// A name that Postgres could have. It is not quoted here: the catalog decides whether it exists.
+fn identifier(path: &str, name: &str) -> Result<String, Problem> {
+    if name.is_empty() || name.len() > rules::IDENTIFIER_MAX || name.contains('\0') {
+        return Err(invalid(path, rules::IDENTIFIER.1));
+    }
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn binding(change: impl FnOnce(&mut Value)) -> NotionSyncBinding {
+        let mut object = json!({
+            "apiVersion": "notionsync.dev/v1alpha1",
+            "kind": "NotionSyncBinding",
+            "metadata": { "name": "projects", "namespace": "team-a" },
+            "spec": {
+                "notion": {
+                    "dataSourceId": "71c7c1b0-0b3e-4a55-8b0c-7d8f5a0c2e10",
+                    "tokenSecretRef": { "name": "notion" },
+                },
+                "webhook": { "verificationTokenSecretRef": { "name": "hook" } },
+                "postgres": {
+                    "connectionSecretRef": { "name": "db" },
+                    "table": "projects",
+                    "pageIdColumn": "notionPageId",
+                },
+                "interval": "5m",
+                "fullScanInterval": "6h",
+                "conflictPolicy": "Manual",
+                "properties": [
+                    { "column": "name", "property": "Name" },
+                    { "column": "status", "property": "id:a%3Ab", "conflictPolicy": "NotionWins",
+                      "values": [{ "notion": "Done", "postgres": null }] },
+                ],
+            },
+        });
+        change(&mut object);
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn refused(change: impl FnOnce(&mut Value)) -> Problem {
+        validate(&binding(change), false).unwrap_err()
+    }
+
+    #[test]
+    fn defaults_and_inheritance_are_applied() {
+        let valid = validate(&binding(|_| ()), false).unwrap();
+        let plan = &valid.plan;
+        assert_eq!(
+            (&*plan.schema, &*plan.audit_table),
+            ("public", "audit_logs")
+        );
+        assert_eq!(valid.token.key, "token");
+        assert_eq!(valid.connection.key, "uri");
+        assert_eq!(valid.interval, Duration::from_mins(5));
+        assert_eq!(valid.full_scan_interval, Duration::from_hours(6));
+        let policies: Vec<_> = plan.fields.iter().map(|f| f.conflict_policy).collect();
+        assert_eq!(
+            policies,
+            [ConflictPolicy::Manual, ConflictPolicy::NotionWins]
+        );
+        assert_eq!(plan.fields[1].values[0].postgres, None);
+        let webhook = valid.webhook.unwrap();
+        assert_eq!(
+            webhook.verification_tokens.unwrap().key,
+            "verification-token"
+        );
+        assert!(webhook.shared_secret.is_none() && !webhook.unverified);
+    }
+
+    #[test]
+    fn what_an_older_schema_let_through_is_refused() {
+        let cases = [
+            ("spec.interval", "/spec/interval", json!("9s")),
+            (
+                "spec.fullScanInterval",
+                "/spec/fullScanInterval",
+                json!("soon"),
+            ),
+            ("spec.notion", "/spec/notion/dataSourceId", Value::Null),
+            (
+                "spec.notion.dataSourceId",
+                "/spec/notion/dataSourceId",
+                json!("x"),
+            ),
+            (
+                "spec.postgres.table",
+                "/spec/postgres/table",
+                json!("ä".repeat(32)),
+            ),
+            ("spec.postgres", "/spec/postgres/table", json!("audit_logs")),
+            (
+                "spec.properties",
+                "/spec/properties/0/column",
+                json!("notionPageId"),
+            ),
+            (
+                "spec.properties",
+                "/spec/properties/0/property",
+                json!("id:"),
+            ),
+            ("spec.properties", "/spec/properties", json!([])),
+            (
+                "spec.webhook",
+                "/spec/webhook",
+                json!({ "authentication": ["SharedSecret"] }),
+            ),
+        ];
+        for (path, pointer, value) in cases {
+            let problem = refused(|o| *o.pointer_mut(pointer).unwrap() = value);
+            assert_eq!(problem.reason, Reason::InvalidSpec);
+            assert!(
+                problem.remedy.starts_with(&format!("{path}: ")),
+                "{problem:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unverified_events_need_the_operators_consent() {
+        let open = binding(|o| o["spec"]["webhook"] = json!({ "authentication": ["None"] }));
+        let closed = validate(&open, false).unwrap();
+        assert_eq!(closed.refused.unwrap().reason, Reason::UnverifiedNotAllowed);
+        assert!(!closed.webhook.unwrap().unverified);
+        let allowed = validate(&open, true).unwrap();
+        assert!(allowed.refused.is_none() && allowed.webhook.unwrap().unverified);
+    }
+}
