@@ -203,7 +203,24 @@ async fn dial(
             }
         }
     }
-    Err(last.map_or_else(no_answer, StoreError::from))
+    Err(last.map_or_else(no_answer, not_let_in))
+}
+
+/// What an error means when it comes before the session is there.
+fn not_let_in(error: sqlx::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Refused {
+            reason: Reason::PrivilegeMissing,
+            source,
+            ..
+        } => StoreError::Refused {
+            reason: Reason::DatabaseUnauthorized,
+            remedy: "the role may not connect to the database: GRANT CONNECT ON DATABASE".into(),
+            source,
+        },
+        StoreError::Database(error) => StoreError::Unavailable(error),
+        other => other,
+    }
 }
 
 /// Whether the failure is about encryption: a handshake that failed, or a server whose rules refuse

@@ -69,7 +69,7 @@ pub(super) fn options(
 ) -> PgConnectOptions {
     // Every field that the environment could have filled is overwritten here, but for those that
     // `connection::postgres_variables` is about.
-    let mut options = PgConnectOptions::new_without_pgpass()
+    PgConnectOptions::new_without_pgpass()
         .host(host)
         .port(connection.port)
         .username(&connection.user)
@@ -79,11 +79,8 @@ pub(super) fn options(
         .application_name(APPLICATION_NAME)
         // Poolers in session mode refuse it as a startup parameter; it is set like the others.
         .extra_float_digits(None)
-        .disable_statement_logging();
-    if let Some(pem) = &connection.ca {
-        options = options.ssl_root_cert_from_pem(pem.clone());
-    }
-    options
+        .ssl_root_cert_from_pem(connection.ca.clone().unwrap_or_default())
+        .disable_statement_logging()
 }
 
 /// The modes to try, in order: sqlx knows neither `allow` nor the second try of `prefer`.

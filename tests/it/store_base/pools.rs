@@ -96,6 +96,21 @@ async fn a_wrong_password_or_database_is_unauthorized() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_not_connect_is_unauthorized() {
+    let database = Database::create().await;
+    let role = database.role().await;
+    database
+        .execute(
+            "DO $$ BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC',
+                 current_database()); END $$",
+        )
+        .await;
+    let error = error_of(&open(), &database.uri(&role)).await;
+    assert_eq!(error.reason(), Reason::DatabaseUnauthorized);
+    assert!(error.to_string().contains("GRANT CONNECT"), "{error}");
+}
+
+#[tokio::test]
 async fn a_read_only_server_is_unavailable() {
     let database = Database::create().await;
     let role = database.role().await;
