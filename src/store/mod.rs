@@ -152,6 +152,9 @@ pub trait BindingStore: Send + Sync {
         limit: i64,
     ) -> impl Future<Output = Result<Vec<InboxEvent>, StoreError>> + Send;
 
+    /// When the oldest event was accepted that is not handled yet: the age of it is the lag.
+    fn oldest_event(&self) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
     /// Ids of all pages that rows of the table carry.
     fn linked_pages(&self) -> impl Future<Output = Result<Vec<PageId>, StoreError>> + Send;
 

@@ -1,0 +1,83 @@
+//! What is due, how much waits, and what is old enough to go.
+
+use super::Inbox;
+use crate::store::StoreError;
+
+/// How many events of all bindings of a cluster wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InboxCounts {
+    /// Not yet handled, and due.
+    pub pending: i64,
+    /// Not yet handled, and put off.
+    pub deferred: i64,
+}
+
+/// Rows that one statement removes: short transactions, and no long wait for others.
+const PRUNE_BATCH: i64 = 1000;
+
+impl Inbox {
+    /// Owners of events that are due, for the leader's poll. It leaps from owner to owner in a
+    /// partial index and so costs by owners, not by events.
+    pub async fn owners_with_due_events(
+        &self,
+        cluster_id: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let owners = sqlx::query_scalar(
+            "WITH RECURSIVE leap (owner, due) AS (
+                 (SELECT owner, not_before FROM notion_sync.inbox
+                  WHERE state = 'pending' ORDER BY owner, not_before LIMIT 1)
+                 UNION ALL
+                 SELECT next.owner, next.not_before FROM leap, LATERAL (
+                     SELECT i.owner, i.not_before FROM notion_sync.inbox AS i
+                     WHERE i.state = 'pending' AND i.owner > leap.owner
+                     ORDER BY i.owner, i.not_before LIMIT 1) AS next)
+             SELECT owner FROM leap
+             WHERE due <= pg_catalog.clock_timestamp() AND pg_catalog.starts_with(owner, $1 || '/')",
+        )
+        .bind(cluster_id)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(owners)
+    }
+
+    /// Counts what waits; it reads every waiting row, so ask for it every few seconds at most.
+    pub async fn counts(&self, cluster_id: &str) -> Result<InboxCounts, StoreError> {
+        let (pending, deferred) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE not_before <= n.at), count(*) FILTER (WHERE not_before > n.at)
+             FROM notion_sync.inbox, (SELECT pg_catalog.clock_timestamp()) AS n (at)
+             WHERE state = 'pending' AND pg_catalog.starts_with(owner, $1 || '/')",
+        )
+        .bind(cluster_id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(InboxCounts { pending, deferred })
+    }
+
+    /// Removes handled events a week after they arrived, and events that nobody handled (their
+    /// binding is gone) after a month. Returns how many.
+    pub async fn prune(&self) -> Result<u64, StoreError> {
+        let finished = "DELETE FROM notion_sync.inbox WHERE id IN (
+                SELECT id FROM notion_sync.inbox
+                WHERE state = 'done' AND finished_at < pg_catalog.now() - interval '7 days'
+                LIMIT $1 FOR UPDATE SKIP LOCKED)";
+        let abandoned = "DELETE FROM notion_sync.inbox WHERE id IN (
+                SELECT id FROM notion_sync.inbox
+                WHERE state = 'pending' AND not_before < pg_catalog.now() - interval '30 days'
+                LIMIT $1 FOR UPDATE SKIP LOCKED)";
+        Ok(self.prune_by(finished).await? + self.prune_by(abandoned).await?)
+    }
+
+    async fn prune_by(&self, statement: &'static str) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let result = sqlx::query(statement)
+                .bind(PRUNE_BATCH)
+                .execute(&self.pool)
+                .await?;
+            removed += result.rows_affected();
+            if result.rows_affected() < PRUNE_BATCH.unsigned_abs() {
+                return Ok(removed);
+            }
+        }
+    }
+}

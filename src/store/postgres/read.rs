@@ -1,0 +1,179 @@
+//! Rows, heads and bases of pages.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures::TryStreamExt;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::PostgresBinding;
+use super::pages::{join_pages, read_page_id, spellings};
+use super::time::Moment;
+use crate::store::StoreError;
+use crate::store::ident::Statement;
+use crate::sync::identity::{PageId, RowKey};
+use crate::sync::pair::{FieldBase, OwnWrite, PairBase, PairHash, PairHead, PairRead, RowRead};
+
+/// Rows and heads, with one statement for each.
+pub(super) async fn pairs(
+    store: &PostgresBinding,
+    pages: &[PageId],
+) -> Result<Vec<PairRead>, StoreError> {
+    if pages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = rows(store, pages).await?;
+    let mut heads = heads(store, pages).await?;
+    let pages: BTreeSet<_> = pages.iter().copied().collect();
+    let pairs = pages.into_iter().map(|page_id| PairRead {
+        page_id,
+        rows: rows.remove(&page_id).unwrap_or_default(),
+        head: heads.remove(&page_id),
+    });
+    Ok(pairs.collect())
+}
+
+/// The rows that carry these page ids.
+pub(super) async fn rows(
+    store: &PostgresBinding,
+    pages: &[PageId],
+) -> Result<HashMap<PageId, Vec<RowRead>>, StoreError> {
+    let table = &store.table;
+    let mut wanted = spellings(&table.page_id, pages);
+    let mixed_case = &store.mixed_case;
+    mixed_case
+        .append(
+            &store.pool,
+            &table.table,
+            &table.page_id,
+            pages,
+            &mut wanted,
+        )
+        .await?;
+    let statement = store.shape.columns(Statement::new("SELECT "), "t.");
+    let statement = statement.text(" FROM ").table(&table.table).text(" AS t");
+    let statement = join_pages(statement, &table.page_id);
+    let found = sqlx::query(statement.sql())
+        .bind(wanted)
+        .fetch_all(&store.pool)
+        .await?;
+    let mut rows: HashMap<PageId, Vec<RowRead>> = HashMap::new();
+    for row in &found {
+        let found = store.shape.decode(row)?;
+        if let Some(page) = found.page() {
+            rows.entry(page).or_default().push(found.row);
+        }
+    }
+    Ok(rows)
+}
+
+async fn heads(
+    store: &PostgresBinding,
+    pages: &[PageId],
+) -> Result<HashMap<PageId, PairHead>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional
+         FROM notion_sync.pairs WHERE binding_id = $1 AND page_id = ANY ($2::uuid[])",
+    )
+    .bind(store.claim.binding_id)
+    .bind(ids(pages))
+    .fetch_all(&store.pool)
+    .await?;
+    let heads = rows
+        .iter()
+        .map(|row| Ok((PageId(row.try_get(0)?), head(row)?)));
+    heads.collect()
+}
+
+/// Reads row key, hash, newest time, own write and provisional mark from columns 1 to 5.
+pub(super) fn head(row: &PgRow) -> Result<PairHead, StoreError> {
+    let Json(row_key): Json<RowKey> = row.try_get(1)?;
+    let hash: Option<Vec<u8>> = row.try_get(2)?;
+    let seen: Option<Moment> = row.try_get(3)?;
+    let own_write: Option<Json<Value>> = row.try_get(4)?;
+    Ok(PairHead {
+        row_key,
+        // A hash of another length was written by another version: the pair is looked at again.
+        hash: hash.and_then(|hash| hash.try_into().ok()).map(PairHash),
+        last_edited_seen: seen.map(|moment| moment.0),
+        own_write: own_write.and_then(|own| serde_json::from_value::<OwnWrite>(own.0).ok()),
+        provisional: row.try_get(5)?,
+    })
+}
+
+/// The bases that are recorded.
+pub(super) async fn bases(
+    store: &PostgresBinding,
+    pages: &[PageId],
+) -> Result<HashMap<PageId, PairBase>, StoreError> {
+    if pages.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Uuid, Json<Value>)> = sqlx::query_as(
+        "SELECT page_id, base FROM notion_sync.pairs
+         WHERE binding_id = $1 AND page_id = ANY ($2::uuid[]) AND base <> '{}'",
+    )
+    .bind(store.claim.binding_id)
+    .bind(ids(pages))
+    .fetch_all(&store.pool)
+    .await?;
+    let bases = rows
+        .into_iter()
+        .map(|(page, value)| (PageId(page), base(value.0)));
+    Ok(bases.collect())
+}
+
+/// Reads a pair's base. A field whose base was written in a form that this version does not know
+/// has none: it is decided as a first contact, and the others go on.
+pub(super) fn base(value: Value) -> PairBase {
+    let Value::Object(fields) = value else {
+        return PairBase::new();
+    };
+    let known = fields.into_iter().filter_map(|(column, value)| {
+        let base: FieldBase = serde_json::from_value(value).ok()?;
+        Some((column, base))
+    });
+    known.collect()
+}
+
+/// All page ids in the table.
+pub(super) async fn linked_pages(store: &PostgresBinding) -> Result<Vec<PageId>, StoreError> {
+    let column = &store.table.page_id;
+    let statement = Statement::new("SELECT ")
+        .column(column)
+        .text("::text FROM ")
+        .table(&store.table.table)
+        .text(" WHERE ")
+        .column(column)
+        .text(" IS NOT NULL");
+    let mut texts = sqlx::query_scalar::<_, String>(statement.sql()).fetch(&store.pool);
+    let mut pages = Vec::new();
+    while let Some(text) = texts.try_next().await? {
+        pages.extend(read_page_id(&text));
+    }
+    pages.sort_unstable();
+    pages.dedup();
+    Ok(pages)
+}
+
+/// All page ids in the state.
+pub(super) async fn recorded_pages(store: &PostgresBinding) -> Result<Vec<PageId>, StoreError> {
+    let pages: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT page_id FROM notion_sync.pairs WHERE binding_id = $1
+         UNION
+         SELECT page_id FROM notion_sync.discrepancies
+         WHERE binding_id = $1 AND page_id IS NOT NULL",
+    )
+    .bind(store.claim.binding_id)
+    .fetch_all(&store.pool)
+    .await?;
+    Ok(pages.into_iter().map(PageId).collect())
+}
+
+/// The bare ids, as the driver takes them.
+pub(super) fn ids(pages: &[PageId]) -> Vec<Uuid> {
+    pages.iter().map(|page| page.0).collect()
+}
