@@ -1,0 +1,25 @@
+//! The port over a real Postgres: reading, applying, recording, auditing, and the inbox.
+//!
+//! `TEST_POSTGRES_URI` names a superuser of the server; every test has a database of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
+
+#[path = "store_binding/apply.rs"]
+mod apply;
+#[path = "store_binding/audit.rs"]
+mod audit;
+#[path = "store_binding/events.rs"]
+mod events;
+#[path = "store_binding/inbox.rs"]
+mod inbox;
+#[path = "store_binding/refusals.rs"]
+mod refusals;
+#[path = "store_binding/state.rs"]
+mod state;
+#[path = "store_binding/world.rs"]
+mod world;
