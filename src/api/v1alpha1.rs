@@ -266,7 +266,7 @@ pub struct ValueSpec {
     #[schemars(length(min = 1, max = rules::NAME_MAX))]
     #[x_kube(validation = rules::NO_NUL)]
     pub notion: String,
-    /// The value in Postgres; null is NULL.
+    /// The value in Postgres; null is NULL, and so is leaving it out (kubectl apply drops nulls).
     #[schemars(length(max = rules::NAME_MAX))]
     #[x_kube(validation = rules::NO_NUL)]
     pub postgres: Option<String>,
