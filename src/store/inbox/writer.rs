@@ -1,9 +1,11 @@
 //! The writer: one batch, one statement, one commit.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Connection, PgConnection, PgPool, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Row};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -27,15 +29,37 @@ pub(super) struct Waiting {
 const MAX_EVENTS: usize = 256;
 const MAX_BYTES: usize = 4 << 20;
 
+/// How long the writer keeps its connection without an event: while events come, none of them waits
+/// for a connection to be prepared.
+const KEEP: Duration = Duration::from_secs(2);
+
 /// Stores what waits until the last [`super::Inbox`] is gone.
 pub(super) async fn run(pool: PgPool, mut queue: mpsc::Receiver<Waiting>) {
+    let mut writer = Writer {
+        pool,
+        connection: None,
+    };
     let mut received = Vec::new();
     let mut waiting = VecDeque::new();
-    while !waiting.is_empty() || queue.recv_many(&mut received, MAX_EVENTS).await > 0 {
-        waiting.extend(received.drain(..));
+    loop {
+        if waiting.is_empty() {
+            let next = queue.recv_many(&mut received, MAX_EVENTS);
+            match tokio::time::timeout(KEEP, next).await {
+                Ok(0) => return,
+                Ok(_) => waiting.extend(received.drain(..)),
+                Err(_) => {
+                    writer.connection = None;
+                    let next = queue.recv_many(&mut received, MAX_EVENTS).await;
+                    if next == 0 {
+                        return;
+                    }
+                    waiting.extend(received.drain(..));
+                }
+            }
+        }
         let batch = take_batch(&mut waiting);
         if !batch.is_empty() {
-            store_and_answer(&pool, batch).await;
+            writer.store_and_answer(batch).await;
         }
     }
 }
@@ -57,23 +81,64 @@ fn take_batch(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     batch
 }
 
-async fn store_and_answer(pool: &PgPool, batch: Vec<Waiting>) {
-    match store(pool, &batch).await {
-        Ok(accepted) => answer(batch, accepted.into_iter().map(Ok)),
-        Err(error) if batch.len() > 1 && is_about_one_event(&error) => {
-            for waiting in batch {
-                let one = [waiting];
-                let result = store(pool, &one).await.map_err(refine);
-                let result = result.map(|accepted| accepted[0]);
-                answer(one, std::iter::once(result));
+/// The writer and the connection that it holds while events come.
+struct Writer {
+    pool: PgPool,
+    connection: Option<PoolConnection<Postgres>>,
+}
+
+impl Writer {
+    async fn store_and_answer(&mut self, batch: Vec<Waiting>) {
+        match self.store(&batch).await {
+            Ok(accepted) => answer(batch, accepted.into_iter().map(Ok)),
+            Err(error) if batch.len() > 1 && is_about_one_event(&error) => {
+                for waiting in batch {
+                    let one = [waiting];
+                    let result = self.store(&one).await.map_err(refine);
+                    let result = result.map(|accepted| accepted[0]);
+                    answer(one, std::iter::once(result));
+                }
+            }
+            Err(error) => {
+                let sqlstate = sqlstate(&error);
+                tracing::warn!(sqlstate, events = batch.len(), "events could not be stored");
+                let error = refine(error);
+                answer(batch, std::iter::repeat_with(|| Err(copy(&error))));
             }
         }
-        Err(error) => {
-            let sqlstate = sqlstate(&error);
-            tracing::warn!(sqlstate, events = batch.len(), "events could not be stored");
-            let error = refine(error);
-            answer(batch, std::iter::repeat_with(|| Err(copy(&error))));
+    }
+
+    /// Stores a batch within the deadline, once more where another replica stood in the way.
+    async fn store(&mut self, batch: &[Waiting]) -> Result<Vec<Accepted>, sqlx::Error> {
+        match self.attempt(batch).await {
+            Err(error) if is_collision(&error) => self.attempt(batch).await,
+            // The connection that was kept died in the meantime. Had its last words been a commit,
+            // the keys are known already: what is stored is stored once.
+            Err(error) if is_broken(&error) && self.connection.take().is_some() => {
+                self.attempt(batch).await
+            }
+            other => other,
         }
+    }
+
+    /// A connection that did not answer in time is closed: what became of its transaction is
+    /// unknown, and it would make the next batch wait as well.
+    async fn attempt(&mut self, batch: &[Waiting]) -> Result<Vec<Accepted>, sqlx::Error> {
+        let work = async {
+            let connection = match &mut self.connection {
+                Some(connection) => connection,
+                none => none.insert(self.pool.acquire().await?),
+            };
+            store_on(connection, batch).await
+        };
+        let done = tokio::time::timeout(DEADLINE, work).await;
+        let Ok(result) = done else {
+            if let Some(mut connection) = self.connection.take() {
+                connection.close_on_drop();
+            }
+            return Err(sqlx::Error::PoolTimedOut);
+        };
+        result
     }
 }
 
@@ -84,25 +149,6 @@ fn answer(
     for (waiting, result) in batch.into_iter().zip(results) {
         // Nobody listens where the caller gave up in the meantime.
         let _ = waiting.answer.send(result);
-    }
-}
-
-/// Stores a batch within the deadline. A connection that did not answer in time is closed: what
-/// became of its transaction is unknown, and it would make the next batch wait as well.
-async fn store(pool: &PgPool, batch: &[Waiting]) -> Result<Vec<Accepted>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut attempt = 0;
-    loop {
-        let stored = tokio::time::timeout(DEADLINE, store_on(&mut connection, batch)).await;
-        attempt += 1;
-        match stored {
-            Ok(Err(error)) if attempt == 1 && is_collision(&error) => {}
-            Ok(result) => return result,
-            Err(_) => {
-                connection.close_on_drop();
-                return Err(sqlx::Error::PoolTimedOut);
-            }
-        }
     }
 }
 
@@ -234,6 +280,14 @@ fn is_about_one_event(error: &sqlx::Error) -> bool {
 /// Two replicas storing the same events in different order: one of them is to begin again.
 fn is_collision(error: &sqlx::Error) -> bool {
     matches!(sqlstate(error).as_deref(), Some("40P01" | "40001"))
+}
+
+/// Whether the connection is of no more use.
+fn is_broken(error: &sqlx::Error) -> bool {
+    match sqlstate(error) {
+        Some(code) => code.starts_with("57P") || code.starts_with("08"),
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+    }
 }
 
 /// The receiver may run before the state schema exists.

@@ -55,7 +55,6 @@ pub(super) async fn apply(
             touched: false,
         }
     } else {
-        mark(store, &mut transaction).await?;
         write(store, &mut transaction, found.clone(), &writes).await?
     };
     let conclusion = Conclusion::of(&store.plan, page, &plan, &remembered, &found.row, &written);
@@ -97,15 +96,6 @@ fn is_stale(page: &PageSnapshot, seen: Option<Timestamp>) -> bool {
             .last_edited_time
             .zip(seen)
             .is_some_and(|(edited, seen)| edited < seen)
-}
-
-/// The mark by which a captured change tells who made it, for diagnosis only.
-async fn mark(store: &PostgresBinding, transaction: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_catalog.set_config('notion_sync.origin', $1, true)")
-        .bind(&store.owner)
-        .execute(transaction)
-        .await?;
-    Ok(())
 }
 
 /// Locks the row of a page and reads it; `None` where there is not exactly one.

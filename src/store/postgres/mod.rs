@@ -104,7 +104,7 @@ impl PostgresBinding {
             let binding = &self.plan.binding;
             *audit = AuditTable::open(&self.pool, &binding.schema, &binding.audit_table).await?;
         }
-        while audit.problem().is_none() {
+        while audit.problem().is_none() && self.has_unaudited().await? {
             let mut transaction = self.begin().await?;
             let moved = audit.flush(&mut transaction, self.claim.binding_id).await?;
             transaction.commit().await?;
@@ -113,6 +113,17 @@ impl PostgresBinding {
             }
         }
         Ok(())
+    }
+
+    /// Whether rows wait for the audit table; asked for without a lock, since it is rare.
+    async fn has_unaudited(&self) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM notion_sync.unaudited WHERE binding_id = $1)",
+        );
+        Ok(exists
+            .bind(self.claim.binding_id)
+            .fetch_one(&self.pool)
+            .await?)
     }
 
     /// Begins a transaction that writes.

@@ -54,8 +54,9 @@ pub(in crate::store) fn spellings(page_id: &Column, pages: &[PageId]) -> Vec<Str
     all
 }
 
-/// How many times as long as a look for mixed case took its result is believed.
+/// How many times as long as a look for mixed case took its result is believed, and the limit.
 const BELIEVED_FOR: u32 = 20;
+const BELIEVED_AT_MOST: Duration = Duration::from_secs(5);
 
 /// The spellings in mixed case that the column holds.
 #[derive(Debug, Default)]
@@ -87,7 +88,7 @@ impl MixedCase {
             let took = begun.elapsed().max(Duration::from_millis(1));
             *self.lock() = Some(Found {
                 by_page,
-                fresh_until: Instant::now() + took * BELIEVED_FOR,
+                fresh_until: Instant::now() + (took * BELIEVED_FOR).min(BELIEVED_AT_MOST),
             });
         }
         self.append_known(pages, to);

@@ -47,6 +47,7 @@ pub(super) async fn write(
     found: FoundRow,
     writes: &[ColumnWrite],
 ) -> Result<Written, StoreError> {
+    mark(store, transaction).await?;
     let all: Vec<_> = writes.iter().collect();
     if let Attempt::Done(found) = attempt(store, transaction, &found, &all).await? {
         return Ok(Written {
@@ -64,6 +65,15 @@ pub(super) async fn write(
         one_by_one(store, transaction, all, &mut written).await?;
     }
     Ok(written)
+}
+
+/// The mark by which a captured change tells who made it, for diagnosis only.
+async fn mark(store: &PostgresBinding, transaction: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_catalog.set_config('notion_sync.origin', $1, true)")
+        .bind(&store.owner)
+        .execute(transaction)
+        .await?;
+    Ok(())
 }
 
 /// Tries each column by itself, again and again until none of the rest goes in: a constraint may

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use notion_sync_operator::store::{BindingStore, PairRecord, Progress};
 use notion_sync_operator::sync::drift::{Discrepancy, DriftKind};
 use notion_sync_operator::sync::identity::{PropertyId, RowKey};
@@ -89,9 +91,17 @@ async fn rows_are_found_however_their_page_id_is_spelled() {
             .database
             .execute(&format!("INSERT INTO t VALUES (9, '{}', NULL)", mixed(9)))
             .await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        let read = world.store.read_pairs(&[page_id(9)]).await.unwrap();
-        assert_eq!(read[0].rows.len(), 1);
+        let found = async {
+            while world.store.read_pairs(&[page_id(9)]).await.unwrap()[0]
+                .rows
+                .is_empty()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), found)
+            .await
+            .expect("found");
     }
     let world = world("uuid", &rows[..5]).await;
     let read = world
