@@ -35,7 +35,7 @@ async fn a_key_is_read_once_and_again_when_it_is_old() {
     }
     assert_eq!(credentials.reads.load(Ordering::SeqCst), 1);
     credentials.set("hook", "token", "two");
-    tokio::time::sleep(Duration::from_millis(110)).await;
+    tokio::time::sleep(Duration::from_millis(510)).await;
     assert_eq!(
         first(&cache.get("team-a", &reference()).await),
         Some(&b"two"[..])
@@ -44,10 +44,10 @@ async fn a_key_is_read_once_and_again_when_it_is_old() {
 
 #[tokio::test]
 async fn a_mismatch_reads_again_but_not_too_often() {
-    let (cache, credentials) = cache(60_000, 100);
+    let (cache, credentials) = cache(60_000, 500);
     let seen = cache.get("team-a", &reference()).await;
     assert!(cache.reread("team-a", &reference(), &seen).await.is_none());
-    tokio::time::sleep(Duration::from_millis(110)).await;
+    tokio::time::sleep(Duration::from_millis(510)).await;
     credentials.set("hook", "token", "two");
     let newer = cache.reread("team-a", &reference(), &seen).await.unwrap();
     assert_eq!(first(&newer), Some(&b"two"[..]));
@@ -75,7 +75,7 @@ async fn a_removed_key_is_gone_and_an_unreachable_one_stays() {
 
 #[tokio::test]
 async fn keys_of_another_namespace_are_others() {
-    let (cache, _) = cache(60_000, 100);
+    let (cache, _) = cache(60_000, 500);
     assert!(cache.get("team-b", &reference()).await.keys.is_empty());
     assert_eq!(cache.get("team-a", &reference()).await.keys.len(), 1);
 }

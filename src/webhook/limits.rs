@@ -65,7 +65,7 @@ impl Default for Limits {
             body: 256 * KIB,
             bodies_in_flight: 32 * MIB,
             unauthenticated_body: 64 * KIB,
-            connections: 2048,
+            connections: 1024,
             connection_buffer: 16 * KIB,
             head: Duration::from_secs(10),
             body_read: Duration::from_secs(15),

@@ -1,6 +1,6 @@
 //! The receiver: one request from its head to its reply (`design/receiver.md`).
 //!
-//! The checks stand in [`Receiver::respond`] in the order that the design fixes. Nothing here
+//! The checks stand in `Receiver::respond` and `Receiver::answer` in the order that the design fixes. Nothing here
 //! returns a 5xx for bad input, and nothing logs a body, a signature or a token.
 
 use std::fmt;

@@ -44,7 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy)]
 struct AmbiguousLength;
 
-/// What is served.
+/// What is served. The same [`Limits`] belong into all three, taken
+/// [within the open files](Limits::within_open_files) of the process.
 #[derive(Debug)]
 pub struct Site {
     /// The receiver.

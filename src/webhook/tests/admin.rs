@@ -141,7 +141,7 @@ async fn world() -> (Arc<FakeAdmin>, World) {
     ];
     fake.discrepancies.store(2, Ordering::SeqCst);
     let limits = Limits {
-        review_cache: Duration::from_millis(200),
+        review_cache: Duration::from_secs(1),
         admin_reply: 64 * 1024,
         ..quick()
     };
@@ -235,7 +235,7 @@ async fn a_reviewed_token_sees_what_it_may() {
         get(&world, "jane", "").await.said(),
         (403, "Forbidden".into(), String::new())
     );
-    tokio::time::sleep(Duration::from_millis(220)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     fake.rights.lock().unwrap().push(("team-a", Right::Health));
     let answer = get(&world, "jane", "").await;
     assert_eq!(names(&answer), ["team-a/archive", "team-a/projects"]);
@@ -256,7 +256,7 @@ async fn a_reviewed_token_sees_what_it_may() {
         403
     );
     assert_eq!(get(&world, "jane", "name=tasks").await.status, 404);
-    tokio::time::sleep(Duration::from_millis(220)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     fake.rights.lock().unwrap().push(("team-a", Right::Values));
     let answer = get(&world, "jane", "").await;
     assert_eq!(
@@ -287,7 +287,7 @@ async fn reviews_are_cached_briefly() {
         get(&world, "joe", "").await;
     }
     assert_eq!(fake.reviews.load(Ordering::SeqCst), 4);
-    tokio::time::sleep(Duration::from_millis(220)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     get(&world, "jane", "").await;
     assert_eq!(fake.reviews.load(Ordering::SeqCst), 7);
 }

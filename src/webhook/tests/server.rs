@@ -65,8 +65,8 @@ impl Answer {
 /// Short times, so that no test waits long.
 pub(super) fn quick() -> Limits {
     Limits {
-        head: Duration::from_millis(600),
-        body_read: Duration::from_millis(800),
+        head: Duration::from_secs(1),
+        body_read: Duration::from_millis(1500),
         reply: Duration::from_millis(700),
         write: Duration::from_millis(500),
         flush: Duration::from_millis(50),
