@@ -26,7 +26,7 @@ fn first(keys: &Keys) -> Option<&[u8]> {
 
 #[tokio::test]
 async fn a_key_is_read_once_and_again_when_it_is_old() {
-    let (cache, credentials) = cache(100, 50);
+    let (cache, credentials) = cache(500, 50);
     for _ in 0..5 {
         assert_eq!(
             first(&cache.get("team-a", &reference()).await),

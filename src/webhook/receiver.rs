@@ -1,7 +1,7 @@
 //! The receiver: one request from its head to its reply (`design/receiver.md`).
 //!
-//! The checks stand in `Receiver::respond` and `Receiver::answer` in the order that the design fixes. Nothing here
-//! returns a 5xx for bad input, and nothing logs a body, a signature or a token.
+//! The checks stand in `Receiver::respond`, `answer` and `answer_body` in the order that the design
+//! fixes. Nothing here returns a 5xx for bad input, and nothing logs a body, a signature or a token.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
