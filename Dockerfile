@@ -1,6 +1,8 @@
 # The operator on a small base, without a shell and without root.
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
+# The image has this toolchain; rust-toolchain.toml would add components that a build does not need.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY . .
 RUN cargo build --locked --release --package notion-sync-operator --bin notion-sync-operator
 

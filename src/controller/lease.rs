@@ -15,7 +15,7 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The name of the Lease.
@@ -127,18 +127,20 @@ impl Elector {
     }
 
     /// Takes part until `stop`, then releases the Lease. Stop it after work has been drained.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let publish = self.publish.clone();
+        tokio::select! {
+            () = end_on_time(&publish) => {}
+            () = self.elect(stop) => {}
+        }
+    }
+
+    async fn elect(mut self, stop: CancellationToken) {
         loop {
             let pause = self.turn().await;
-            // However long the pause, leadership ends on time.
-            let until = match *self.publish.borrow() {
-                Leadership::Leading { until: Some(until) } => Some(until),
-                _ => None,
-            };
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(left.map_or(pause, |left| left.min(pause))) => {}
+                () = sleep(pause) => {}
             }
         }
         self.release().await;
@@ -154,7 +156,6 @@ impl Elector {
         match outcome {
             Ok(pause) => pause,
             Err(error) => {
-                self.expire();
                 let error = error.map_or_else(|| "no answer in time".to_owned(), |e| e.to_string());
                 tracing::warn!(lease.name = LEASE_NAME, error = %error, "the Lease cannot be read or renewed");
                 Duration::from_secs(1)
@@ -182,7 +183,6 @@ impl Elector {
             }
             // Somebody was faster, or our own last write arrived late: look again at once.
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                self.expire();
                 Ok(Duration::from_millis(100))
             }
             Ok(Err(error)) => Err(Some(error)),
@@ -263,26 +263,46 @@ impl Elector {
         }
     }
 
-    /// Ends leadership whose time is over.
-    fn expire(&self) {
-        if !self.publish.borrow().leads() {
-            self.announce(Leadership::Standby);
+    fn announce(&self, now: Leadership) {
+        announce(&self.publish, now);
+    }
+}
+
+/// Ends leadership when its time is over, also while a request hangs. Never returns.
+async fn end_on_time(publish: &watch::Sender<Leadership>) {
+    let mut leadership = publish.subscribe();
+    loop {
+        let until = match *leadership.borrow_and_update() {
+            Leadership::Leading { until } => until,
+            Leadership::Standby => None,
+        };
+        let end = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = leadership.changed() => {}
+            () = end => if !publish.borrow().leads() {
+                announce(publish, Leadership::Standby);
+            }
         }
     }
+}
 
-    fn announce(&self, now: Leadership) {
-        let was_standby = *self.publish.borrow() == Leadership::Standby;
-        let is_standby = now == Leadership::Standby;
-        if was_standby != is_standby {
-            tracing::info!(
-                lease.name = LEASE_NAME,
-                lease.leads = !is_standby,
-                "leadership changed"
-            );
-        }
-        if !(was_standby && is_standby) {
-            self.publish.send_replace(now);
-        }
+fn announce(publish: &watch::Sender<Leadership>, now: Leadership) {
+    let was_standby = *publish.borrow() == Leadership::Standby;
+    let is_standby = now == Leadership::Standby;
+    if was_standby != is_standby {
+        tracing::info!(
+            lease.name = LEASE_NAME,
+            lease.leads = !is_standby,
+            "leadership changed"
+        );
+    }
+    if !(was_standby && is_standby) {
+        publish.send_replace(now);
     }
 }
 

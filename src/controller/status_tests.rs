@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::conditions::{Check, Problem, Truth, find, is, kind};
 use super::status::*;
 use crate::api::status::{Health, NotionSyncBindingStatus};
-use crate::sync::drift::{DriftCounts, DriftReport};
+use crate::sync::drift::{Discrepancy, DriftCounts, DriftKind, DriftReport};
+use crate::sync::identity::RowKey;
 use crate::sync::mapping::StoppedField;
 use crate::sync::reason::Reason;
 
@@ -353,4 +354,36 @@ fn suspension_keeps_ready_and_resuming_ends_it() {
     let fresh = compute(&subject(true, true), &running, None, at(NOW));
     let ready = find(&fresh.conditions, kind::READY).unwrap();
     assert_eq!((&*ready.status, &*ready.reason), ("Unknown", "Suspended"));
+}
+
+#[test]
+fn status_shows_keys_and_no_values() {
+    let found = Discrepancy {
+        kind: DriftKind::Mismatch,
+        page_id: None,
+        row_key: Some(RowKey(vec!["canary@example.org".to_owned()])),
+        column: Some("status".to_owned()),
+        property: None,
+        reason: None,
+        notion: Some("canary".into()),
+        postgres: Some("canary".into()),
+    };
+    let report = DriftReport {
+        drift: DriftCounts {
+            mismatched: 20,
+            ..Default::default()
+        },
+        samples: vec![found; 20],
+        ..Default::default()
+    };
+    let seen = Observation {
+        report: Some(report),
+        ..Default::default()
+    };
+    let status = compute(&subject(false, true), &seen, None, at(NOW));
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(!text.contains("canary"), "{text}");
+    assert_eq!(status.drift.unwrap().samples.len(), 10);
+    let in_sync = find(&status.conditions, kind::IN_SYNC).unwrap();
+    assert_eq!(&*in_sync.reason, "DriftFound");
 }
