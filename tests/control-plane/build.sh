@@ -57,5 +57,8 @@ if [[ ! -x $kept/control-plane || ! -x $kept/supervisor ]]; then
     chmod 755 "$fresh"
     # Another build may have been faster; either result will do.
     mv -T "$fresh" "$kept" 2>/dev/null || [[ -x $kept/control-plane ]]
+    # Results of older sources: a few stay, for going back and forth between branches.
+    find "$cache/control-plane" -mindepth 1 -maxdepth 1 -name '[0-9a-f]*' -printf '%T@ %p\n' |
+        sort -rn | tail -n +4 | cut -d' ' -f2- | xargs -r rm -rf --
 fi
 install_from "$kept"
