@@ -14,7 +14,6 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::connection::Fingerprint;
 use crate::sync::event::{NewEvent, Skip};
 
 mod link;
@@ -67,6 +66,16 @@ impl Inbox {
         }
     }
 
+    /// The pool that it works over.
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Whether its pool was closed, because the server was away; another one is to be started.
+    pub fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
     /// Stores an event for the binding that `owner` names (see [`super::claim::owner`]).
     ///
     /// [`StoreError::Unavailable`] means that nothing is promised, not that nothing was stored.
@@ -102,23 +111,6 @@ impl Inbox {
         }
         noted.insert(owner.to_owned(), (now, verified));
         false
-    }
-}
-
-/// The inboxes of the process, one for each pool.
-#[derive(Debug, Default)]
-pub struct Inboxes(Mutex<HashMap<Fingerprint, Inbox>>);
-
-impl Inboxes {
-    /// The inbox behind the pool of this connection string. A pool that was made anew, because its
-    /// server had not answered, gets another writer.
-    pub fn get(&self, connection: Fingerprint, pool: &PgPool) -> Inbox {
-        let mut inboxes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inboxes.retain(|_, inbox| !inbox.pool.is_closed());
-        let inbox = inboxes
-            .entry(connection)
-            .or_insert_with(|| Inbox::start(pool.clone()));
-        inbox.clone()
     }
 }
 

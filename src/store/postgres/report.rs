@@ -105,12 +105,20 @@ async fn store_counts(
     if counted && listed {
         return Ok(());
     }
-    let mut transaction = store.begin().await?;
-    sqlx::query("UPDATE notion_sync.bindings SET counts = $2::jsonb WHERE id = $1")
-        .bind(binding_id)
-        .bind(json(&counts)?)
-        .execute(&mut *transaction)
-        .await?;
+    // The row is written under its own fence: to hold it shared first, as others do, and then to
+    // write it would be a deadlock between two such transactions.
+    let mut transaction = store.pool.begin().await?;
+    let updated = sqlx::query(
+        "UPDATE notion_sync.bindings SET counts = $2::jsonb WHERE id = $1 AND epoch = $3",
+    )
+    .bind(binding_id)
+    .bind(json(&counts)?)
+    .bind(store.claim.epoch)
+    .execute(&mut *transaction)
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Err(StoreError::Fenced);
+    }
     sqlx::query(
         "DELETE FROM notion_sync.discrepancies WHERE binding_id = $1 AND kind = 'UnlinkedRow'",
     )
@@ -258,15 +266,20 @@ pub(super) async fn save_progress(
     store: &PostgresBinding,
     progress: &Progress,
 ) -> Result<(), StoreError> {
-    let mut transaction = store.begin().await?;
-    sqlx::query(
-        "UPDATE notion_sync.bindings SET progress = $2::jsonb
-         WHERE id = $1 AND progress <> $2::jsonb",
+    let progress = json(progress)?;
+    let (id, epoch) = (store.claim.binding_id, store.claim.epoch);
+    let updated = sqlx::query(
+        "UPDATE notion_sync.bindings SET progress = $3::jsonb
+         WHERE id = $1 AND epoch = $2 AND progress <> $3::jsonb",
     )
-    .bind(store.claim.binding_id)
-    .bind(json(progress)?)
-    .execute(&mut *transaction)
+    .bind(id)
+    .bind(epoch)
+    .bind(progress)
+    .execute(&store.pool)
     .await?;
-    transaction.commit().await?;
+    if updated.rows_affected() == 0 {
+        // Nothing new, or no longer ours.
+        store.begin().await?.rollback().await?;
+    }
     Ok(())
 }

@@ -337,3 +337,32 @@ async fn names_that_need_quoting_are_quoted_everywhere() {
     world.store.forget(&[page_id(1)]).await.unwrap();
     assert_eq!(world.store.linked_pages().await.unwrap(), [page_id(1)]);
 }
+
+#[tokio::test]
+async fn rows_of_partitions_are_written_and_move() {
+    let ddl = format!(
+        "CREATE TABLE t (id bigint, page text, name text, PRIMARY KEY (id, name)) PARTITION BY LIST (name);
+         CREATE TABLE a PARTITION OF t FOR VALUES IN ('a');
+         CREATE TABLE b PARTITION OF t FOR VALUES IN ('b');
+         INSERT INTO t VALUES (1, '{}', 'a')",
+        page_id(1)
+    );
+    let world = World::new(&ddl, &[NAME]).await;
+    let page = world.page(1, AT, &[text("b")]);
+    assert_eq!(world.written(&page).await, (Outcome::Applied, 1));
+    let row = world
+        .database
+        .text("SELECT concat_ws('|', tableoid::regclass, id, name) FROM t");
+    assert_eq!(row.await, "b|1|b");
+    // The key is mapped itself: the pair follows it.
+    let read = world
+        .store
+        .read_pairs(&[page_id(1)])
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(read.head.unwrap().row_key.0, ["1", "b"]);
+    // No partition takes this value: the field is parked.
+    let page = world.page(1, LATER, &[text("c")]);
+    assert_eq!(world.written(&page).await, (Outcome::Failed, 0));
+}

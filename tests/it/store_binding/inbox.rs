@@ -219,6 +219,19 @@ async fn a_server_that_hangs_costs_the_deadline_and_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_connection_that_died_is_replaced_at_once() {
+    let (database, inbox) = inbox().await;
+    for key in ["a", "b", "c"] {
+        let sent = event(Dialect::Envelope, 1, key, None);
+        assert_eq!(inbox.insert(OWNER, sent).await.unwrap(), Accepted::Queued);
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        assert!(database.number(end).await > 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn links_are_found_in_pairs_and_in_the_table() {
     let (database, inbox) = inbox().await;
     for kind in ["text", "uuid", "varchar(40)"] {
