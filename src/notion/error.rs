@@ -29,6 +29,15 @@ pub enum NotionError {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Notion no longer knows the cursor: the list must be read again from its start.
+    #[error("Notion refused the cursor")]
+    CursorRejected,
+    /// Notion left the content of an object out: the connection may not read content.
+    #[error("the connection lacks the capability to read content")]
+    ContentNotReadable,
+    /// The token holds characters that no token has, so it was not sent.
+    #[error("the token is malformed")]
+    TokenMalformed,
     /// The answer is not what the API promises.
     #[error("Notion's answer cannot be read: {context}")]
     Unreadable {
@@ -52,7 +61,11 @@ impl NotionError {
                 _ => Reason::NotionUnavailable,
             },
             Self::Throttled { .. } => Reason::NotionRateLimited,
-            Self::Unreachable(_) | Self::Unreadable { .. } => Reason::NotionUnavailable,
+            Self::TokenMalformed => Reason::NotionUnauthorized,
+            Self::ContentNotReadable => Reason::NotionForbidden,
+            Self::Unreachable(_) | Self::CursorRejected | Self::Unreadable { .. } => {
+                Reason::NotionUnavailable
+            }
         }
     }
 
@@ -62,7 +75,10 @@ impl NotionError {
         match self {
             Self::Answered { status, .. } => *status == 429 || *status >= 500,
             Self::Unreachable(_) | Self::Throttled { .. } => true,
-            Self::Unreadable { .. } => false,
+            Self::Unreadable { .. }
+            | Self::CursorRejected
+            | Self::ContentNotReadable
+            | Self::TokenMalformed => false,
         }
     }
 

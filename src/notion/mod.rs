@@ -11,11 +11,22 @@ use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId};
 use crate::sync::page::{DataSource, PageSnapshot, PropertyRead};
 
 pub mod client;
+pub mod clients;
 pub mod error;
-pub mod limiter;
-pub mod wire;
+mod limiter;
+mod retry;
+mod transport;
+mod wire;
 
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod stub;
+
+pub use client::Client;
+pub use clients::Clients;
 pub use error::NotionError;
+pub use wire::payload_page;
 
 pub use crate::sync::window::{QueryOrder, QueryRequest};
 

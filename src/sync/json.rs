@@ -89,6 +89,7 @@ fn unicode_escape(bytes: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn sanitized(text: &str) -> String {
         String::from_utf8(sanitize_surrogates(text.as_bytes()).into_owned()).unwrap()
@@ -134,5 +135,37 @@ mod tests {
     #[test]
     fn nul_is_replaced_in_stored_bodies() {
         assert_eq!(without_nul(r#"{"a":"x\u0000é"}"#), r#"{"a":"x\ufffdé"}"#);
+    }
+
+    /// UTF-16 code units, half of them surrogates, as a JSON string of escapes.
+    fn escaped(units: &[u16]) -> String {
+        let escapes: Vec<String> = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        format!("\"{}\"", escapes.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_result_is_what_a_lossy_decoder_reads(
+            units in prop::collection::vec(prop_oneof![any::<u16>(), 0xD800_u16..=0xDFFF], 0..20)
+        ) {
+            let json = escaped(&units);
+            let read: String = serde_json::from_slice(&sanitize_surrogates(json.as_bytes())).unwrap();
+            prop_assert_eq!(read, String::from_utf16_lossy(&units));
+        }
+
+        #[test]
+        fn any_string_survives_unless_it_holds_nul(text in any::<String>()) {
+            let json = serde_json::to_string(&text).unwrap();
+            let stored = without_nul(&json);
+            let read: String = serde_json::from_slice(&sanitize_surrogates(stored.as_bytes())).unwrap();
+            prop_assert_eq!(read, text.replace('\0', "\u{fffd}"));
+        }
+
+        #[test]
+        fn any_bytes_are_accepted(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\\'), Just(b'u')], 0..40)) {
+            let once = sanitize_surrogates(&bytes).into_owned();
+            let twice = sanitize_surrogates(&once).into_owned();
+            prop_assert_eq!(once, twice);
+        }
     }
 }

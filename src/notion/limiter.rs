@@ -1,1 +1,0 @@
-//! The request budget of a token.

@@ -1,0 +1,345 @@
+//! The limiter against an imagined Notion: fixed windows of unknown phase, virtual time.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::state::{Answer, State, Turn, WaitReason};
+use super::window::{Moment, SPAN};
+use crate::notion::Lane;
+
+/// Notion's limit.
+struct Server {
+    limit: usize,
+    phase: Duration,
+    window: u128,
+    count: usize,
+}
+
+impl Server {
+    fn new(limit: usize, phase: Duration) -> Self {
+        Self {
+            limit,
+            phase,
+            window: 0,
+            count: 0,
+        }
+    }
+
+    fn answer(&mut self, at: Moment) -> Answer {
+        let position = (at + self.phase).as_nanos();
+        let window = position / SPAN.as_nanos();
+        if window != self.window {
+            self.window = window;
+            self.count = 0;
+        }
+        if self.count < self.limit {
+            self.count += 1;
+            return Answer::Taken;
+        }
+        let rest = SPAN.as_nanos() - position % SPAN.as_nanos();
+        let seconds = u64::try_from(rest.div_ceil(1_000_000_000)).unwrap();
+        Answer::ConnectionLimit(Some(Duration::from_secs(seconds)))
+    }
+}
+
+/// Somebody who sends one request after another.
+#[derive(Clone, Copy)]
+struct Caller {
+    lane: Lane,
+    latency: Duration,
+    /// Time between an answer and the next request.
+    rest: Duration,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Resting(Moment),
+    Waiting {
+        ticket: u64,
+        since: Moment,
+    },
+    Sent {
+        number: u64,
+        answer: Answer,
+        back: Moment,
+    },
+}
+
+impl Caller {
+    fn new(lane: Lane, latency: u64, rest: u64) -> Self {
+        Self {
+            lane,
+            latency: Duration::from_millis(latency),
+            rest: Duration::from_millis(rest),
+            stage: Stage::Resting(Moment::ZERO),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Default)]
+struct Log {
+    sent: Vec<Moment>,
+    refused: Vec<Moment>,
+    by_caller: Vec<usize>,
+    longest_edit_wait: Duration,
+}
+
+struct World {
+    state: State,
+    server: Server,
+    callers: Vec<Caller>,
+    now: Moment,
+    log: Log,
+    /// Counts requests and answers.
+    progress: usize,
+}
+
+impl World {
+    fn new(server: Server, callers: Vec<Caller>) -> Self {
+        let log = Log {
+            by_caller: vec![0; callers.len()],
+            ..Log::default()
+        };
+        Self {
+            state: State::default(),
+            server,
+            callers,
+            now: Moment::ZERO,
+            log,
+            progress: 0,
+        }
+    }
+
+    fn run(mut self, until: Moment) -> Log {
+        while self.now < until {
+            let next = loop {
+                let before = self.progress;
+                let next = (0..self.callers.len())
+                    .filter_map(|index| self.step(index))
+                    .min();
+                // Whoever stood behind somebody who moved looks again.
+                if self.progress == before {
+                    break next;
+                }
+            };
+            self.now = next
+                .unwrap_or(until)
+                .max(self.now + Duration::from_millis(1));
+        }
+        self.log
+    }
+
+    /// Moves one caller on as far as it gets now; tells when to look again.
+    fn step(&mut self, index: usize) -> Option<Moment> {
+        let mut caller = self.callers[index];
+        if let Stage::Sent {
+            number,
+            answer,
+            back,
+        } = caller.stage
+            && back <= self.now
+        {
+            self.state.finish(number, answer, self.now);
+            self.progress += 1;
+            if answer == Answer::Taken {
+                self.log.by_caller[index] += 1;
+            } else {
+                self.log.refused.push(self.now);
+            }
+            caller.stage = Stage::Resting(self.now + caller.rest);
+        }
+        if let Stage::Resting(end) = caller.stage
+            && end <= self.now
+        {
+            let ticket = self.state.join(caller.lane);
+            let since = self.now;
+            caller.stage = Stage::Waiting { ticket, since };
+        }
+        let mut again = None;
+        if let Stage::Waiting { ticket, since } = caller.stage {
+            match self.state.turn(caller.lane, ticket, self.now) {
+                Turn::Wait { until, .. } => again = until,
+                Turn::Go(number) => caller.stage = self.send(caller, number, since),
+            }
+        }
+        self.callers[index] = caller;
+        match caller.stage {
+            Stage::Resting(end) => Some(end),
+            Stage::Sent { back, .. } => Some(back),
+            Stage::Waiting { .. } => again,
+        }
+    }
+
+    fn send(&mut self, caller: Caller, number: u64, since: Moment) -> Stage {
+        self.log.sent.push(self.now);
+        self.progress += 1;
+        if caller.lane == Lane::Edit {
+            let waited = self.now.saturating_sub(since);
+            self.log.longest_edit_wait = self.log.longest_edit_wait.max(waited);
+        }
+        // The request arrives half-way; callers are stepped in order of time, so arrivals may be
+        // counted slightly out of order, which a real network does as well.
+        let answer = self.server.answer(self.now + caller.latency / 2);
+        let back = self.now + caller.latency;
+        Stage::Sent {
+            number,
+            answer,
+            back,
+        }
+    }
+}
+
+fn seconds(count: u64) -> Moment {
+    Duration::from_secs(count)
+}
+
+/// The most requests in any span of 60 seconds.
+fn densest(sent: &[Moment]) -> usize {
+    let mut first = 0;
+    (0..sent.len())
+        .map(|last| {
+            while sent[last].saturating_sub(sent[first]) >= SPAN {
+                first += 1;
+            }
+            last - first + 1
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+const HOUR: u64 = 60 * 60;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn after_it_has_learned_nothing_is_refused(
+        limit in 40_usize..700,
+        phase in 0_u64..60_000,
+        latencies in prop::collection::vec(20_u64..3_000, 1..12),
+    ) {
+        let callers = latencies.iter().map(|l| Caller::new(Lane::Background, *l, 0)).collect();
+        let server = Server::new(limit, Duration::from_millis(phase));
+        let log = World::new(server, callers).run(seconds(HOUR / 3));
+        let late = log.refused.iter().filter(|at| **at > seconds(HOUR / 5)).count();
+        // A larger budget is tried now and then for the price of one refusal.
+        prop_assert!(late <= 1, "{late} of {:?}", log.refused);
+        prop_assert!(densest(&log.sent) <= 600);
+    }
+
+    #[test]
+    fn no_minute_holds_more_than_the_budget_before_it_was_tried(
+        arrivals in prop::collection::vec((0_u64..59_000, any::<bool>()), 1..400),
+        latency in 0_u64..30_000,
+    ) {
+        let callers = arrivals.iter().map(|(at, edit)| {
+            let lane = if *edit { Lane::Edit } else { Lane::Background };
+            let mut caller = Caller::new(lane, latency, 100_000_000);
+            caller.stage = Stage::Resting(Duration::from_millis(*at));
+            caller
+        }).collect();
+        let server = Server::new(usize::MAX, Duration::ZERO);
+        let log = World::new(server, callers).run(seconds(60));
+        prop_assert!(densest(&log.sent) <= 180);
+    }
+}
+
+#[test]
+fn a_lone_scan_comes_within_five_percent_of_the_floor() {
+    for (limit, latency, phase) in [(180, 300, 0), (180, 900, 17), (600, 50, 43), (60, 300, 5)] {
+        let scan = vec![Caller::new(Lane::Background, latency, 10); 6];
+        let server = Server::new(limit, seconds(phase));
+        let log = World::new(server, scan).run(seconds(HOUR / 2));
+        let half: usize = log.by_caller.iter().sum();
+        // The first five minutes are for learning.
+        let floor = limit * 25;
+        assert!(half * 100 >= floor * 95, "{half} of {floor} at {limit}");
+    }
+}
+
+#[test]
+fn the_larger_plan_is_found_without_a_refusal_and_the_smaller_with_one() {
+    for (limit, refusals) in [(600, 0), (180, 1)] {
+        let scan = vec![Caller::new(Lane::Background, 100, 0); 4];
+        let server = Server::new(limit, seconds(20));
+        let log = World::new(server, scan).run(seconds(HOUR / 3));
+        assert_eq!(log.refused.len(), refusals, "{limit}");
+        assert!(densest(&log.sent) * 100 >= limit * 95, "{limit}");
+    }
+}
+
+#[test]
+fn a_scan_does_not_starve_edits() {
+    let mut callers = vec![Caller::new(Lane::Background, 300, 0); 8];
+    callers.push(Caller::new(Lane::Edit, 300, 3_000));
+    let log = World::new(Server::new(180, seconds(7)), callers.clone()).run(seconds(HOUR / 2));
+    // The trial of a larger budget pauses everything once, until Notion's window ends.
+    assert!(log.longest_edit_wait <= SPAN, "{:?}", log.longest_edit_wait);
+    let log = World::new(Server::new(usize::MAX, seconds(7)), callers).run(seconds(HOUR / 2));
+    assert!(
+        log.longest_edit_wait <= seconds(5),
+        "{:?}",
+        log.longest_edit_wait
+    );
+}
+
+#[test]
+fn callers_of_one_lane_take_turns() {
+    let callers = vec![Caller::new(Lane::Background, 200, 0); 5];
+    let log = World::new(Server::new(180, seconds(0)), callers).run(seconds(HOUR / 4));
+    let least = log.by_caller.iter().min().unwrap();
+    let most = log.by_caller.iter().max().unwrap();
+    assert!(least * 100 >= most * 95, "{:?}", log.by_caller);
+}
+
+/// Sends one request at `now` and reports its answer.
+fn exchange(state: &mut State, answer: Answer, now: Moment) {
+    let ticket = state.join(Lane::Edit);
+    let Turn::Go(number) = state.turn(Lane::Edit, ticket, now) else {
+        panic!("nothing stands in the way at {now:?}");
+    };
+    state.finish(number, answer, now);
+}
+
+#[test]
+fn single_refusals_of_a_quiet_token_cost_their_pause_only() {
+    let mut state = State::default();
+    for round in 0..20 {
+        let now = seconds(2 * round);
+        exchange(&mut state, Answer::ConnectionLimit(Some(seconds(1))), now);
+        exchange(&mut state, Answer::Taken, now + seconds(1));
+    }
+    for _ in 0..100 {
+        exchange(&mut state, Answer::Taken, seconds(50));
+    }
+}
+
+#[test]
+fn other_limits_pause_and_leave_the_budget_alone() {
+    let mut state = State::default();
+    let ticket = state.join(Lane::Edit);
+    let Turn::Go(number) = state.turn(Lane::Edit, ticket, seconds(0)) else {
+        panic!("nothing stands in the way");
+    };
+    let answer = Answer::Refused(WaitReason::OtherLimit, Some(seconds(30)));
+    state.finish(number, answer, seconds(1));
+    let mut sent = 0;
+    for _ in 0..200 {
+        let ticket = state.join(Lane::Edit);
+        assert!(matches!(
+            state.turn(Lane::Edit, ticket, seconds(30)),
+            Turn::Wait { until: Some(until), reason: WaitReason::OtherLimit } if until == seconds(31)
+        ));
+        if let Turn::Go(number) = state.turn(Lane::Edit, ticket, seconds(61)) {
+            state.finish(number, Answer::Taken, seconds(61));
+            sent += 1;
+        } else {
+            state.leave(Lane::Edit, ticket);
+            break;
+        }
+    }
+    assert!(sent >= 180, "{sent}");
+}

@@ -1,1 +1,0 @@
-//! The wire form of pages, schemas and errors.
