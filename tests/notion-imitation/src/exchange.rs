@@ -166,15 +166,15 @@ fn strike(
 
 impl Outcome {
     fn reply(self, shared: &Shared, request_id: Uuid, record: &mut RequestRecord) -> Reply {
-        let (status, body, retry_after) = match &self.result {
-            Ok(body) => {
-                let mut body = body.clone();
+        let (status, body, retry_after) = match self.result {
+            Ok(mut body) => {
                 body["request_id"] = Json::String(request_id.to_string());
                 (200, body, None)
             }
             Err(error) => {
-                record.code = Some(error.code.clone());
-                (error.status, error.to_json(request_id), error.retry_after)
+                let body = error.to_json(request_id);
+                record.code = Some(error.code);
+                (error.status, body, error.retry_after)
             }
         };
         let text = match self.how {

@@ -320,6 +320,7 @@ fn empty(kind: &Kind) -> Json {
         | Kind::Files
         | Kind::Relation => json!([]),
         Kind::Formula => json!({"type": "string", "string": null}),
+        Kind::Verification => json!({"state": "unverified", "verified_by": null, "date": null}),
         _ => Json::Null,
     }
 }

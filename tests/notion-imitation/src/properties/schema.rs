@@ -10,6 +10,8 @@ use crate::properties::kind::Kind;
 pub(crate) struct Property {
     /// Raw, not percent-encoded.
     pub(crate) id: Box<str>,
+    /// As the API returns it; kept, since every value of every page shows it.
+    encoded: Box<str>,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) kind: Kind,
@@ -52,6 +54,7 @@ impl Property {
     pub(crate) fn bare(id: &str, name: &str, kind: Kind) -> Self {
         Self {
             id: id.into(),
+            encoded: encode_property_id(id).into(),
             name: name.to_owned(),
             description: None,
             kind,
@@ -65,7 +68,7 @@ impl Property {
 
     /// The id as the API returns it.
     pub(crate) fn encoded_id(&self) -> String {
-        encode_property_id(&self.id)
+        self.encoded.to_string()
     }
 
     /// The option of an index, unless it was removed.
