@@ -1,4 +1,4 @@
-//! Files that hold credentials.
+//! Files and folders with permissions that somebody else relies on.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
@@ -26,7 +26,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Makes a folder, if it is absent, with exactly these permissions.
-pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<()> {
+pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
     std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(())

@@ -12,6 +12,7 @@ pub mod kubectl;
 mod logs;
 pub mod manifests;
 pub mod metrics;
+pub mod notion;
 pub mod operator;
 pub mod paths;
 pub mod ports;

@@ -28,11 +28,15 @@ pub struct Scene<'w> {
 }
 
 impl World {
-    /// Makes a namespace, a role and a database of one name: the topic and some random letters.
-    /// The topic is made of lower-case letters, digits and hyphens, at most 40.
+    /// Makes a scene whose name is the topic and some random letters. The topic is made of
+    /// lower-case letters, digits and hyphens, at most 40.
     pub async fn scene(&self, topic: &str) -> Result<Scene<'_>> {
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{topic}-{}", &unique[..8]);
+        self.scene_named(format!("{topic}-{}", &unique[..8])).await
+    }
+
+    /// Makes a namespace, a role and a database of exactly that name, which may not exist yet.
+    pub async fn scene_named(&self, name: String) -> Result<Scene<'_>> {
         let directory = self.directory().join("scenes").join(&name);
         // Another user, whom a server in it may run as, passes through.
         files::make_folder(&self.directory().join("scenes"), 0o711)?;

@@ -76,6 +76,14 @@ async fn serves_each_scene_its_own_database() {
         .await
         .unwrap();
     assert_eq!(database, scene.name());
+    let version: String = sqlx::query_scalar("SELECT current_setting('server_version_num')")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        version.parse::<u32>().unwrap() / 10_000,
+        world.postgres().major()
+    );
 }
 
 #[tokio::test]
@@ -125,4 +133,20 @@ async fn leaves_nothing_behind() {
         std::net::TcpStream::connect(address).is_err(),
         "Postgres stayed"
     );
+}
+
+#[tokio::test]
+async fn answers_as_notion() {
+    let notion = world::notion::start(world::notion::Options::default())
+        .await
+        .unwrap();
+    let answer = world::http::client()
+        .unwrap()
+        .get(format!("{}/v1/users/me", notion.base_url()))
+        .bearer_auth(notion.token())
+        .header("Notion-Version", "2026-03-11")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
 }
