@@ -73,7 +73,7 @@ pub(crate) async fn exchange(shared: Arc<Shared>, arrived: Arrived) -> Reply {
             how: How::Answer,
         }
     };
-    let request_id = Uuid::new_v4();
+    let request_id = shared.request_id();
     let reply = outcome.reply(&shared, request_id, &mut record);
     record.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     lock(&shared.log).add(record);

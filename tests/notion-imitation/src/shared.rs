@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use uuid::Uuid;
+
 use crate::clock::{Clock, ClockMode};
 use crate::limits::Limits;
 use crate::log::RequestLog;
@@ -24,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) weather: Mutex<Weather>,
     pub(crate) limits: Mutex<Limits>,
     pub(crate) courier: Courier,
+    request_ids: Mutex<Random>,
     /// `http://127.0.0.1:port`.
     pub(crate) base_url: String,
 }
@@ -51,6 +54,7 @@ impl Shared {
             weather: Mutex::new(Weather::new(Random::new(options.seed ^ 0x77))),
             limits: Mutex::new(Limits::default()),
             courier,
+            request_ids: Mutex::new(Random::new(options.seed ^ 0x1d)),
             base_url,
         }
     }
@@ -61,6 +65,11 @@ impl Shared {
 
     pub(crate) fn set_switches(&self, switches: Switches) {
         *lock(&self.switches) = Arc::new(switches);
+    }
+
+    /// The id of the next answer.
+    pub(crate) fn request_id(&self) -> Uuid {
+        lock(&self.request_ids).uuid()
     }
 
     pub(crate) fn moment(&self) -> Moment {

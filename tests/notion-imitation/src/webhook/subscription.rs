@@ -50,7 +50,7 @@ pub struct Subscription {
     pub max_attempts: u32,
     /// Wait before the second attempt; doubles with every further one.
     pub retry_backoff_ms: u64,
-    /// How many deliveries may be under way at once; 1 keeps the order.
+    /// How many deliveries may be under way at once; 1 keeps the order. Fixed at creation.
     pub parallel: usize,
     /// How long to wait for an answer.
     pub timeout_ms: u64,
