@@ -1,0 +1,313 @@
+//! A look at pages that were read: compare with their rows, decide, carry out.
+//!
+//! One page that cannot be handled, or that makes the code panic, is marked and passed by
+//! (`DESIGN.md` §2, principle 6).
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+
+use super::{Engine, EngineError, PassReport};
+use crate::notion::{Lane, NotionApi};
+use crate::store::{BindingStore, PairRecord, StoreError};
+use crate::sync::drift::{Discrepancy, DriftKind};
+use crate::sync::event::{EventResult, InboxEvent, Outcome};
+use crate::sync::identity::PageId;
+use crate::sync::page::{PageSnapshot, PropertyRead, Provenance};
+use crate::sync::pair::{PairBase, PairHash, PairRead, RowRead};
+use crate::sync::plan::{PairPlan, plan_pair};
+use crate::sync::reason::FieldReason;
+
+/// A page that was read, with the events that asked for it, oldest first.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub(super) page: PageSnapshot,
+    pub(super) events: Vec<InboxEvent>,
+}
+
+impl Sighting {
+    /// The lane of further reads: a person waits where there are events.
+    pub(super) const fn lane(&self) -> Lane {
+        if self.events.is_empty() {
+            Lane::Background
+        } else {
+            Lane::Edit
+        }
+    }
+}
+
+/// What one look came to.
+enum Look {
+    /// Nothing to write to the row: the record to store, with the outcome for its events.
+    Record(PairRecord, Outcome, Option<String>),
+    /// Exactly as at the last look.
+    Known,
+    /// A write to the row is due.
+    Change,
+}
+
+impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+    /// Handles pages of the data source that live.
+    pub(super) async fn handle(
+        &self,
+        sightings: Vec<Sighting>,
+        report: &mut PassReport,
+    ) -> Result<(), EngineError> {
+        report.pages_read += sightings.len() as u64;
+        let sightings = self.complete_values(sightings, report).await?;
+        let ids: Vec<PageId> = sightings.iter().map(|sighting| sighting.page.id).collect();
+        let pairs = self.store.read_pairs(&ids).await?;
+        let pairs: HashMap<PageId, PairRead> =
+            pairs.into_iter().map(|pair| (pair.page_id, pair)).collect();
+        let bases = self.read_bases_of_changed(&sightings, &pairs).await?;
+        let (mut records, mut ended, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for sighting in &sightings {
+            let Some(pair) = pairs.get(&sighting.page.id) else {
+                continue;
+            };
+            match self.look_safely(&sighting.page, pair, bases.get(&sighting.page.id), report) {
+                Look::Record(record, outcome, reason) => {
+                    records.push(record);
+                    ended.push((sighting, outcome, reason));
+                }
+                Look::Known => ended.push((sighting, Outcome::Unchanged, None)),
+                Look::Change => changes.push(sighting),
+            }
+        }
+        if !records.is_empty() {
+            self.store.record(records).await?;
+        }
+        for (sighting, outcome, reason) in ended {
+            self.end_events(&sighting.events, outcome, reason.as_deref(), report)
+                .await?;
+        }
+        self.apply_all(changes, report).await
+    }
+
+    /// Reads to their end the values that Notion may have cut short.
+    async fn complete_values(
+        &self,
+        mut sightings: Vec<Sighting>,
+        report: &mut PassReport,
+    ) -> Result<Vec<Sighting>, EngineError> {
+        for sighting in &mut sightings {
+            let lane = sighting.lane();
+            let page = sighting.page.id;
+            for (id, property) in &mut sighting.page.properties {
+                if property.read == PropertyRead::Truncated {
+                    match self.notion.whole_property(page, id, lane).await {
+                        Ok(read) => property.read = read,
+                        // The field stays `Truncated`, which neither side is written for.
+                        Err(error) if error.is_not_found() => {}
+                        Err(error) => {
+                            report.left_open += 1;
+                            self.pass_by(page, &error, report).await?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(sightings)
+    }
+
+    /// Bases are read only for pairs that moved since the last look.
+    async fn read_bases_of_changed(
+        &self,
+        sightings: &[Sighting],
+        pairs: &HashMap<PageId, PairRead>,
+    ) -> Result<HashMap<PageId, PairBase>, EngineError> {
+        let moved = sightings.iter().filter(|sighting| {
+            let pair = pairs.get(&sighting.page.id);
+            pair.and_then(|pair| pair.rows.first().map(|row| (pair, row)))
+                .is_some_and(|(pair, row)| !self.is_known(&sighting.page, pair, row))
+        });
+        let ids: Vec<PageId> = moved.map(|sighting| sighting.page.id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(self.store.read_bases(&ids).await?)
+    }
+
+    /// Whether this pair looks exactly as at the last look.
+    fn is_known(&self, page: &PageSnapshot, pair: &PairRead, row: &RowRead) -> bool {
+        let Some(head) = &pair.head else { return false };
+        let Some(hash) = head.hash else { return false };
+        head.row_key == row.key
+            && !head.provisional
+            && head.last_edited_seen >= page.last_edited_time
+            && (hash == PairHash::in_step(&self.fingerprint, self.plan, page, row)
+                || hash == PairHash::out_of_step(&self.fingerprint, self.plan, page, row))
+    }
+
+    fn look_safely(
+        &self,
+        page: &PageSnapshot,
+        pair: &PairRead,
+        base: Option<&PairBase>,
+        report: &mut PassReport,
+    ) -> Look {
+        let look = std::panic::catch_unwind(AssertUnwindSafe(|| self.look(page, pair, base)));
+        match look {
+            Ok((look, unread)) => {
+                report.schema_check_due |= unread;
+                look
+            }
+            Err(_) => {
+                tracing::error!(binding.name = %self.plan.binding.binding, page.id = %page.id,
+                    "the decision for a page panicked");
+                Look::Record(
+                    self.marked(page, pair.rows.first(), FieldReason::InternalError),
+                    Outcome::Failed,
+                    Some(FieldReason::InternalError.as_str().to_owned()),
+                )
+            }
+        }
+    }
+
+    /// Decides what a pair needs; the flag says that a schema check is due.
+    fn look(&self, page: &PageSnapshot, pair: &PairRead, base: Option<&PairBase>) -> (Look, bool) {
+        let row = match pair.rows.as_slice() {
+            [] => return (self.orphaned(page), false),
+            [row] => row,
+            [first, ..] => {
+                let reason = FieldReason::DuplicateLink;
+                let record = self.marked(page, Some(first), reason);
+                let reason = Some(reason.as_str().to_owned());
+                return (Look::Record(record, Outcome::Failed, reason), false);
+            }
+        };
+        if self.is_known(page, pair, row) {
+            return (Look::Known, false);
+        }
+        let head = pair.head.as_ref();
+        let is_old = head.is_some_and(|head| head.last_edited_seen > page.last_edited_time);
+        let own_write = head.and_then(|head| head.own_write);
+        let plan = plan_pair(
+            self.plan,
+            page,
+            row,
+            base.unwrap_or(&PairBase::new()),
+            own_write,
+        );
+        // An old row of a query decides nothing; `apply` finds that out and asks for a read.
+        if plan.writes_postgres() || (is_old && page.provenance < Provenance::Get) {
+            return (Look::Change, plan.is_unread());
+        }
+        let unread = plan.is_unread();
+        (self.recorded(page, row, &plan), unread)
+    }
+
+    fn recorded(&self, page: &PageSnapshot, row: &RowRead, plan: &PairPlan) -> Look {
+        let discrepancies = plan.discrepancies(self.plan, page, row);
+        let (outcome, reason) = outcome_of(&discrepancies);
+        let hash = if plan.is_unread() {
+            None
+        } else if plan.is_in_step() {
+            Some(PairHash::in_step(&self.fingerprint, self.plan, page, row))
+        } else {
+            Some(PairHash::out_of_step(
+                &self.fingerprint,
+                self.plan,
+                page,
+                row,
+            ))
+        };
+        let record = PairRecord {
+            page_id: page.id,
+            row_key: Some(row.key.clone()),
+            hash,
+            last_edited: page.last_edited_time,
+            settle: plan.settlements(self.plan),
+            discrepancies,
+        };
+        Look::Record(record, outcome, reason)
+    }
+
+    fn orphaned(&self, page: &PageSnapshot) -> Look {
+        let record = PairRecord {
+            page_id: page.id,
+            row_key: None,
+            hash: None,
+            last_edited: page.last_edited_time,
+            settle: Vec::new(),
+            discrepancies: vec![Discrepancy {
+                kind: DriftKind::OrphanedPage,
+                page_id: Some(page.id),
+                row_key: None,
+                column: None,
+                property: None,
+                reason: None,
+                notion: None,
+                postgres: None,
+            }],
+        };
+        tracing::debug!(binding.name = %self.plan.binding.binding, page.id = %page.id,
+            "the page has no row");
+        Look::Record(record, Outcome::Unlinked, None)
+    }
+
+    /// A pair that is marked as a whole.
+    pub(super) fn marked(
+        &self,
+        page: &PageSnapshot,
+        row: Option<&RowRead>,
+        reason: FieldReason,
+    ) -> PairRecord {
+        self.metrics
+            .field_failures
+            .get_or_create(&crate::metrics::ReasonLabel::new(reason.as_str()))
+            .inc();
+        PairRecord {
+            page_id: page.id,
+            row_key: row.map(|row| row.key.clone()),
+            hash: None,
+            last_edited: page.last_edited_time,
+            settle: Vec::new(),
+            discrepancies: vec![Discrepancy {
+                kind: DriftKind::Failed,
+                page_id: Some(page.id),
+                row_key: row.map(|row| row.key.clone()),
+                column: None,
+                property: None,
+                reason: Some(reason.as_str().to_owned()),
+                notion: None,
+                postgres: None,
+            }],
+        }
+    }
+
+    /// Ends events with one outcome.
+    pub(super) async fn end_events(
+        &self,
+        events: &[InboxEvent],
+        outcome: Outcome,
+        reason: Option<&str>,
+        report: &mut PassReport,
+    ) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let results: Vec<EventResult> = events
+            .iter()
+            .map(|event| EventResult {
+                id: event.id,
+                outcome,
+                reason: reason.map(str::to_owned),
+            })
+            .collect();
+        self.store.finish_events(events, &results).await?;
+        report.events_settled += events.len() as u64;
+        Ok(())
+    }
+}
+
+/// The outcome of a look that writes nothing.
+fn outcome_of(discrepancies: &[Discrepancy]) -> (Outcome, Option<String>) {
+    let of_kind = |kind| discrepancies.iter().find(|found| found.kind == kind);
+    if let Some(failed) = of_kind(DriftKind::Failed) {
+        (Outcome::Failed, failed.reason.clone())
+    } else if of_kind(DriftKind::Conflict).is_some() {
+        (Outcome::Conflict, None)
+    } else {
+        (Outcome::Unchanged, None)
+    }
+}

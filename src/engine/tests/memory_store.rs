@@ -1,0 +1,528 @@
+//! Postgres in memory: the bound table and the state of one binding.
+//!
+//! It keeps the contract of [`BindingStore`]: what is atomic there happens under one lock here,
+//! `apply` plans again on the row as it is then, every write is fenced. A script adds the faults; a
+//! fault after a call finds the call's effect in place, as a lost answer would.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+
+use jiff::Timestamp;
+
+use super::clock::VirtualClock;
+use super::script::{Fault, Guard, Script, When};
+use crate::store::{
+    Applied, BindingStore, PairChange, PairRecord, Progress, StoreError, TableCounts,
+};
+use crate::sync::column::Column;
+use crate::sync::drift::{Counts, Discrepancy, DriftCounts, DriftKind, DriftReport};
+use crate::sync::event::{EventResult, InboxEvent, NewEvent, Outcome};
+use crate::sync::identity::{PageId, RowKey};
+use crate::sync::mapping::TablePlan;
+use crate::sync::pair::{OwnWrite, PairBase, PairHash, PairHead, PairRead, RowRead};
+
+mod apply;
+
+/// One call, as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StoreCall {
+    ReadPairs(Vec<PageId>),
+    ReadBases(Vec<PageId>),
+    Record(Vec<PageId>),
+    Apply(PageId),
+    FinishEvents(Vec<i64>),
+    DeferEvents(Vec<i64>),
+    DueEvents,
+    LinkedPages,
+    RecordedPages,
+    Forget(Vec<PageId>),
+    CountTable,
+    Report,
+    Progress,
+    SaveProgress,
+}
+
+/// How a call fails; made into a [`StoreError`] when it does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StoreFailure {
+    Unavailable,
+    Refused,
+    Fenced,
+}
+
+impl StoreFailure {
+    fn error(self) -> StoreError {
+        match self {
+            Self::Unavailable => StoreError::Unavailable(sqlx::Error::PoolTimedOut),
+            Self::Refused => StoreError::Database(sqlx::Error::RowNotFound),
+            Self::Fenced => StoreError::Fenced,
+        }
+    }
+}
+
+/// A row of the bound table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) key: RowKey,
+    pub(super) page_id: Option<PageId>,
+    pub(super) updated_at: Option<Timestamp>,
+    pub(super) values: Vec<Option<String>>,
+}
+
+/// What is remembered about a pair.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) row_key: RowKey,
+    pub(super) hash: Option<PairHash>,
+    pub(super) last_edited_seen: Option<Timestamp>,
+    pub(super) own_write: Option<OwnWrite>,
+    pub(super) provisional: bool,
+    pub(super) base: PairBase,
+}
+
+/// A row of the audit table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AuditRow {
+    /// The event, or nothing where a pass found the change.
+    pub(super) event: Option<i64>,
+    pub(super) page_id: Option<PageId>,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<String>,
+    /// Column, value before, value after, and the lost value of a contest.
+    pub(super) changes: Vec<Change>,
+}
+
+/// One written column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) column: String,
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) overwrote: Option<String>,
+}
+
+/// An event in the inbox.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) event: InboxEvent,
+    pub(super) not_before: Timestamp,
+    pub(super) end: Option<(Outcome, Option<String>)>,
+}
+
+/// Everything in this Postgres.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) rows: Vec<Row>,
+    pub(super) pairs: HashMap<PageId, Pair>,
+    pub(super) discrepancies: Vec<Discrepancy>,
+    pub(super) audit: Vec<AuditRow>,
+    pub(super) inbox: Vec<Stored>,
+    pub(super) progress: Progress,
+    /// Rows of the bound table that were updated by us, one entry for each update.
+    pub(super) written: Vec<RowKey>,
+    pub(super) fenced: bool,
+    log: Vec<StoreCall>,
+}
+
+/// What a column makes of a written text: its declared type, or a user's trigger.
+pub(super) type Rounding = fn(&Column, Option<&str>) -> Option<String>;
+
+/// Postgres in memory.
+pub(super) struct MemoryStore {
+    clock: VirtualClock,
+    plan: TablePlan,
+    rounding: Rounding,
+    state: Mutex<State>,
+    pub(super) script: Script<StoreCall, StoreFailure>,
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// An empty table of this plan.
+    pub(super) fn new(clock: VirtualClock, plan: TablePlan, rounding: Rounding) -> Self {
+        Self {
+            clock,
+            plan,
+            rounding,
+            state: Mutex::default(),
+            script: Script::default(),
+        }
+    }
+
+    /// Everything in it, to look at or to change as a user would.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Inserts a row.
+    pub(super) fn insert(&self, key: &str, page_id: Option<PageId>, values: &[Option<&str>]) {
+        let row = Row {
+            key: RowKey(vec![key.to_owned()]),
+            page_id,
+            updated_at: None,
+            values: values.iter().map(|text| text.map(str::to_owned)).collect(),
+        };
+        self.state().rows.push(row);
+    }
+
+    /// Puts an event into the inbox; gives its number.
+    pub(super) fn deliver(&self, event: NewEvent) -> i64 {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let id = i64::try_from(state.inbox.len()).unwrap() + 1;
+        let event = InboxEvent {
+            id,
+            received_at: now,
+            skipped: None,
+            reread_only: false,
+            attempts: 0,
+            event,
+        };
+        state.inbox.push(Stored {
+            event,
+            not_before: now,
+            end: None,
+        });
+        id
+    }
+
+    /// Gives the log and starts a new one.
+    pub(super) fn take_log(&self) -> Vec<StoreCall> {
+        std::mem::take(&mut self.state().log)
+    }
+
+    async fn begin(&self, call: StoreCall) -> Result<Guard, StoreError> {
+        self.state().log.push(call.clone());
+        tokio::task::yield_now().await;
+        let guard = self.script.act(&call, When::Before).await;
+        let guard = guard.map_err(StoreFailure::error)?;
+        let fenced = self.state().fenced && is_write(&call);
+        if fenced {
+            return Err(StoreError::Fenced);
+        }
+        Ok(guard)
+    }
+
+    async fn end(&self, call: &StoreCall) -> Result<(), StoreError> {
+        let guard = self.script.act(call, When::After).await;
+        guard.map(drop).map_err(StoreFailure::error)
+    }
+}
+
+/// A fault of the store, for scripts.
+pub(super) type StoreFault = Fault<StoreFailure>;
+
+/// Whether a call writes.
+pub(super) const fn is_write(call: &StoreCall) -> bool {
+    matches!(
+        call,
+        StoreCall::Record(_)
+            | StoreCall::Apply(_)
+            | StoreCall::FinishEvents(_)
+            | StoreCall::DeferEvents(_)
+            | StoreCall::Forget(_)
+            | StoreCall::CountTable
+            | StoreCall::SaveProgress
+    )
+}
+
+impl State {
+    /// The event with this number.
+    pub(super) fn event(&self, id: i64) -> &Stored {
+        self.inbox.iter().find(|one| one.event.id == id).unwrap()
+    }
+
+    /// The rows that carry a page's id.
+    fn rows_of(&self, page: PageId) -> Vec<usize> {
+        let rows = self.rows.iter().enumerate();
+        let linked = rows.filter(|(_, row)| row.page_id == Some(page));
+        linked.map(|(index, _)| index).collect()
+    }
+
+    fn replace_discrepancies(&mut self, page: PageId, found: &[Discrepancy]) {
+        self.discrepancies.retain(|one| one.page_id != Some(page));
+        self.discrepancies.extend_from_slice(found);
+    }
+
+    fn record(&mut self, record: PairRecord) {
+        self.replace_discrepancies(record.page_id, &record.discrepancies);
+        let Some(row_key) = record.row_key else {
+            self.pairs.remove(&record.page_id);
+            return;
+        };
+        let pair = self.pairs.entry(record.page_id).or_insert_with(|| Pair {
+            row_key: row_key.clone(),
+            hash: None,
+            last_edited_seen: None,
+            own_write: None,
+            provisional: false,
+            base: PairBase::new(),
+        });
+        pair.row_key = row_key;
+        pair.hash = record.hash;
+        pair.last_edited_seen = pair.last_edited_seen.max(record.last_edited);
+        pair.provisional = false;
+        pair.base.extend(record.settle);
+    }
+
+    fn finish(&mut self, results: &[EventResult], changes: &[Change]) {
+        for result in results {
+            let stored = self.inbox.iter_mut().find(|one| one.event.id == result.id);
+            let stored = stored.unwrap();
+            assert!(stored.end.is_none(), "event {} ends twice", result.id);
+            stored.end = Some((result.outcome, result.reason.clone()));
+            if stored.event.reread_only {
+                continue;
+            }
+            let page_id = match stored.event.event.subject {
+                crate::sync::event::EventSubject::Page(page) => Some(page),
+                _ => None,
+            };
+            self.audit.push(AuditRow {
+                event: Some(result.id),
+                page_id,
+                outcome: result.outcome,
+                reason: result.reason.clone(),
+                changes: changes.to_vec(),
+            });
+        }
+    }
+
+    fn report(&self) -> DriftReport {
+        let of = |kind| {
+            let found = self.discrepancies.iter().filter(|one| one.kind == kind);
+            i64::try_from(found.count()).unwrap()
+        };
+        let drift = DriftCounts {
+            mismatched: of(DriftKind::Mismatch),
+            orphaned_pages: of(DriftKind::OrphanedPage),
+            unlinked_rows: of(DriftKind::UnlinkedRow),
+            missing_pages: of(DriftKind::MissingPage),
+            conflicts: of(DriftKind::Conflict),
+            failed: of(DriftKind::Failed),
+            held: of(DriftKind::Held),
+        };
+        let linked = i64::try_from(self.pairs.len()).unwrap();
+        let counts = Counts {
+            pages: linked - drift.missing_pages + drift.orphaned_pages,
+            rows: i64::try_from(self.rows.len()).unwrap(),
+            linked,
+        };
+        DriftReport {
+            drift,
+            counts,
+            samples: self.discrepancies.iter().take(10).cloned().collect(),
+            checked_at: None,
+        }
+    }
+}
+
+impl Pair {
+    fn head(&self) -> PairHead {
+        PairHead {
+            row_key: self.row_key.clone(),
+            hash: self.hash,
+            last_edited_seen: self.last_edited_seen,
+            own_write: self.own_write,
+            provisional: self.provisional,
+        }
+    }
+}
+
+impl Row {
+    fn read(&self) -> RowRead {
+        RowRead {
+            key: self.key.clone(),
+            updated_at: self.updated_at,
+            values: self.values.clone(),
+        }
+    }
+}
+
+impl BindingStore for MemoryStore {
+    async fn read_pairs(&self, pages: &[PageId]) -> Result<Vec<PairRead>, StoreError> {
+        let call = StoreCall::ReadPairs(pages.to_vec());
+        let _held = self.begin(call.clone()).await?;
+        let found = {
+            let state = self.state();
+            let wanted: HashSet<PageId> = pages.iter().copied().collect();
+            let mut rows: HashMap<PageId, Vec<RowRead>> = HashMap::new();
+            for row in &state.rows {
+                if let Some(page) = row.page_id.filter(|page| wanted.contains(page)) {
+                    rows.entry(page).or_default().push(row.read());
+                }
+            }
+            let pairs = pages.iter().map(|page| PairRead {
+                page_id: *page,
+                rows: rows.remove(page).unwrap_or_default(),
+                head: state.pairs.get(page).map(Pair::head),
+            });
+            pairs.collect()
+        };
+        self.end(&call).await?;
+        Ok(found)
+    }
+
+    async fn read_bases(&self, pages: &[PageId]) -> Result<HashMap<PageId, PairBase>, StoreError> {
+        let call = StoreCall::ReadBases(pages.to_vec());
+        let _held = self.begin(call.clone()).await?;
+        let found = {
+            let state = self.state();
+            let pairs = pages.iter().filter_map(|page| {
+                let pair = state.pairs.get(page)?;
+                Some((*page, pair.base.clone()))
+            });
+            pairs.collect()
+        };
+        self.end(&call).await?;
+        Ok(found)
+    }
+
+    async fn record(&self, records: Vec<PairRecord>) -> Result<(), StoreError> {
+        let pages = records.iter().map(|record| record.page_id).collect();
+        let call = StoreCall::Record(pages);
+        let _held = self.begin(call.clone()).await?;
+        {
+            let mut state = self.state();
+            for record in records {
+                state.record(record);
+            }
+        }
+        self.end(&call).await
+    }
+
+    async fn apply(&self, change: PairChange<'_>) -> Result<Applied, StoreError> {
+        let call = StoreCall::Apply(change.page.id);
+        let _held = self.begin(call.clone()).await?;
+        let now = self.clock.now();
+        let applied = self.state().apply(&self.plan, &change, now, self.rounding);
+        self.end(&call).await?;
+        Ok(applied)
+    }
+
+    async fn finish_events(
+        &self,
+        events: &[InboxEvent],
+        results: &[EventResult],
+    ) -> Result<(), StoreError> {
+        let call = StoreCall::FinishEvents(events.iter().map(|event| event.id).collect());
+        let _held = self.begin(call.clone()).await?;
+        self.state().finish(results, &[]);
+        self.end(&call).await
+    }
+
+    async fn defer_events(
+        &self,
+        events: &[i64],
+        until: Timestamp,
+        failed: bool,
+    ) -> Result<(), StoreError> {
+        let call = StoreCall::DeferEvents(events.to_vec());
+        let _held = self.begin(call.clone()).await?;
+        for stored in &mut self.state().inbox {
+            if events.contains(&stored.event.id) {
+                stored.not_before = until;
+                stored.event.attempts += i32::from(failed);
+            }
+        }
+        self.end(&call).await
+    }
+
+    async fn oldest_event(&self) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.state();
+        let open = state.inbox.iter().filter(|one| one.end.is_none() && !one.event.reread_only);
+        Ok(open.map(|one| one.event.received_at).min())
+    }
+
+    async fn due_events(&self, limit: i64) -> Result<Vec<InboxEvent>, StoreError> {
+        let _held = self.begin(StoreCall::DueEvents).await?;
+        let now = self.clock.now();
+        let due = {
+            let state = self.state();
+            let due = state.inbox.iter();
+            let due = due.filter(|one| one.end.is_none() && one.not_before <= now);
+            due.take(usize::try_from(limit).unwrap())
+                .map(|one| one.event.clone())
+                .collect()
+        };
+        self.end(&StoreCall::DueEvents).await?;
+        Ok(due)
+    }
+
+    async fn linked_pages(&self) -> Result<Vec<PageId>, StoreError> {
+        let _held = self.begin(StoreCall::LinkedPages).await?;
+        let pages = {
+            let state = self.state();
+            state.rows.iter().filter_map(|row| row.page_id).collect()
+        };
+        self.end(&StoreCall::LinkedPages).await?;
+        Ok(pages)
+    }
+
+    async fn recorded_pages(&self) -> Result<Vec<PageId>, StoreError> {
+        let _held = self.begin(StoreCall::RecordedPages).await?;
+        let pages = {
+            let state = self.state();
+            let marked = state.discrepancies.iter().filter_map(|one| one.page_id);
+            let mut pages: Vec<PageId> = state.pairs.keys().copied().chain(marked).collect();
+            pages.sort_unstable();
+            pages.dedup();
+            pages
+        };
+        self.end(&StoreCall::RecordedPages).await?;
+        Ok(pages)
+    }
+
+    async fn forget(&self, pages: &[PageId]) -> Result<(), StoreError> {
+        let call = StoreCall::Forget(pages.to_vec());
+        let _held = self.begin(call.clone()).await?;
+        {
+            let mut state = self.state();
+            for page in pages {
+                state.replace_discrepancies(*page, &[]);
+                let unlinked = state.rows_of(*page).is_empty();
+                let row_exists = state.pairs.get(page).is_some_and(|pair| {
+                    let mut rows = state.rows.iter();
+                    rows.any(|row| row.key == pair.row_key)
+                });
+                if unlinked && row_exists {
+                    state.pairs.remove(page);
+                }
+            }
+        }
+        self.end(&call).await
+    }
+
+    async fn count_table(&self) -> Result<TableCounts, StoreError> {
+        let _held = self.begin(StoreCall::CountTable).await?;
+        let counts = self.state().count_table();
+        self.end(&StoreCall::CountTable).await?;
+        Ok(counts)
+    }
+
+    async fn report(&self) -> Result<DriftReport, StoreError> {
+        let _held = self.begin(StoreCall::Report).await?;
+        let report = self.state().report();
+        self.end(&StoreCall::Report).await?;
+        Ok(report)
+    }
+
+    async fn progress(&self) -> Result<Progress, StoreError> {
+        let _held = self.begin(StoreCall::Progress).await?;
+        let progress = self.state().progress.clone();
+        self.end(&StoreCall::Progress).await?;
+        Ok(progress)
+    }
+
+    async fn save_progress(&self, progress: &Progress) -> Result<(), StoreError> {
+        let _held = self.begin(StoreCall::SaveProgress).await?;
+        self.state().progress = progress.clone();
+        self.end(&StoreCall::SaveProgress).await
+    }
+}
