@@ -4,6 +4,7 @@
 //! enforces them.
 
 pub mod api;
+pub mod app;
 pub mod config;
 pub mod controller;
 pub mod engine;

@@ -34,6 +34,11 @@ impl Vitals {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// Whether the first complete list of bindings is in.
+    pub fn is_listed(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
     /// Whether requests are welcome.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)

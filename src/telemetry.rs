@@ -10,7 +10,8 @@ use crate::config::LogFormat;
 /// # Errors
 /// The filter cannot be read.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
+    // The text of a server's notice may hold row values.
+    let filter = EnvFilter::try_new(filter)?.add_directive("sqlx::postgres::notice=off".parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -20,6 +20,7 @@ pub mod audit;
 pub mod catalog;
 pub mod claim;
 pub mod connection;
+pub mod details;
 pub mod error;
 pub mod hosts;
 pub mod ident;

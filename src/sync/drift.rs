@@ -82,6 +82,19 @@ pub struct DriftCounts {
 }
 
 impl DriftCounts {
+    /// Every kind with its count.
+    pub const fn by_kind(&self) -> [(DriftKind, i64); 7] {
+        [
+            (DriftKind::Mismatch, self.mismatched),
+            (DriftKind::OrphanedPage, self.orphaned_pages),
+            (DriftKind::UnlinkedRow, self.unlinked_rows),
+            (DriftKind::MissingPage, self.missing_pages),
+            (DriftKind::Conflict, self.conflicts),
+            (DriftKind::Failed, self.failed),
+            (DriftKind::Held, self.held),
+        ]
+    }
+
     /// The number that `kubectl get` shows. Orphaned pages and unlinked rows stand beside it, since
     /// `linking: Ignore` asks for exactly them.
     pub const fn count(&self) -> i64 {

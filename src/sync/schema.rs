@@ -343,7 +343,7 @@ mod tests {
         let reasons: Vec<_> = plan.stopped.iter().map(|field| field.reason).collect();
         assert_eq!(
             reasons,
-            [Reason::ColumnTypeMismatch, Reason::ColumnNotFound]
+            [Reason::ColumnNotFound, Reason::ColumnTypeMismatch]
         );
     }
 }

@@ -16,9 +16,12 @@ use crate::sync::identity::{PageId, RowKey};
 
 /// What is kept of a count of the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredCounts {
+pub(in crate::store) struct StoredCounts {
     rows: i64,
     unlinked: i64,
+    /// Whether row keys may be shown in clear: other replicas do not know the table.
+    #[serde(default)]
+    pub(in crate::store) plain_keys: bool,
 }
 
 /// Keys of unlinked rows that are recorded.
@@ -39,7 +42,12 @@ pub(super) async fn count_table(store: &PostgresBinding) -> Result<TableCounts, 
     } else {
         unlinked_rows(store).await?
     };
-    let stored = StoredCounts { rows, unlinked };
+    let plain_keys = table.key_is_plain;
+    let stored = StoredCounts {
+        rows,
+        unlinked,
+        plain_keys,
+    };
     store_counts(store, stored, &unlinked_samples).await?;
     Ok(TableCounts {
         rows,
@@ -238,7 +246,7 @@ pub async fn samples(
     rows.iter().map(discrepancy).collect()
 }
 
-fn discrepancy(row: &PgRow) -> Result<Discrepancy, StoreError> {
+pub(in crate::store) fn discrepancy(row: &PgRow) -> Result<Discrepancy, StoreError> {
     let row_key: Option<Json<RowKey>> = row.try_get(2)?;
     let property: Option<String> = row.try_get(4)?;
     let notion: Option<Json<serde_json::Value>> = row.try_get(6)?;

@@ -126,8 +126,6 @@ pub struct BindingHealth {
     pub counts: Option<Counts>,
     /// What is not in step, once checked.
     pub drift: Option<DriftSummary>,
-    /// Whether the binding's row keys may be shown in clear (see `RowKey::shown`).
-    pub plain_keys: bool,
     /// `status.lastSyncTime`.
     pub last_sync: Option<Timestamp>,
     /// `status.lastFullScanTime`.
@@ -141,6 +139,8 @@ pub struct HealthDetails {
     pub discrepancies: Vec<Discrepancy>,
     /// Live pages without a row.
     pub orphaned_pages: Vec<PageId>,
+    /// Whether row keys may be shown in clear (see `RowKey::shown`).
+    pub plain_keys: bool,
     /// There are more than were asked for.
     pub truncated: bool,
 }

@@ -103,9 +103,9 @@ impl HealthView {
 impl BindingView {
     /// One binding. `values` is whether the caller may see values.
     pub(super) fn new(binding: &BindingHealth, details: HealthDetails, values: bool) -> Self {
+        let plain = details.plain_keys;
         let discrepancies = details.discrepancies.into_iter();
-        let discrepancies =
-            discrepancies.map(|each| DiscrepancyView::new(each, binding.plain_keys, values));
+        let discrepancies = discrepancies.map(|each| DiscrepancyView::new(each, plain, values));
         let checked = binding.drift.as_ref().and_then(|drift| drift.checked_at);
         Self {
             namespace: binding.binding.namespace.clone(),

@@ -94,6 +94,7 @@ impl HealthSource for FakeAdmin {
         let details = HealthDetails {
             discrepancies: (0..all.min(limit)).map(one).collect(),
             orphaned_pages: vec![page_id(99)],
+            plain_keys: true,
             truncated: all > limit,
         };
         async move { Ok(details) }.boxed()
@@ -126,7 +127,6 @@ fn health(namespace: &str, name: &str, health: Health) -> BindingHealth {
             linked: 3,
         }),
         drift: Some(drift),
-        plain_keys: true,
         last_sync: None,
         last_full_scan: None,
     }

@@ -1,0 +1,438 @@
+//! One reconcile of one binding, stage by stage: what is asked for, open both sides, run the pass,
+//! say what came of it, and when to come back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::conditions::Problem;
+use super::context::Context;
+use super::findings::Findings;
+use super::publish::{Publisher, Stage};
+use super::schedule::{PROBE_EVERY, Schedule, backoff, jittered};
+use super::session::{self, Opened, Session};
+use super::watch::binding_ref;
+use super::worker::{Memory, Receipts, Worker};
+use crate::api::{NotionSyncBinding, annotations};
+use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work};
+use crate::notion::Client;
+use crate::store::catalog;
+use crate::store::postgres::PostgresBinding;
+use crate::sync::identity::BindingRef;
+
+/// Intervals where the schema was not enforced when the object was stored.
+pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
+const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// How often a long scan shows its progress in status and log.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// Brings one binding up to date.
+pub async fn reconcile(binding: Arc<NotionSyncBinding>, context: Arc<Context>) -> Action {
+    let name = binding_ref(&binding);
+    if binding.metadata.deletion_timestamp.is_some() {
+        // Nothing needs cleaning up: the claim stays for the binding that may come after.
+        return Action::await_change();
+    }
+    let worker = context.nudges.worker(&name);
+    let mut memory = worker.memory.lock().await;
+    let asked = Asked::read(&binding, &worker, &memory);
+    let mut pass = Pass {
+        context: &context,
+        binding: &binding,
+        name,
+        worker: &worker,
+        asked,
+    };
+    pass.run(&mut memory).boxed().await
+}
+
+/// What a person, or a Secret, asks for.
+#[derive(Debug)]
+struct Asked {
+    spec_changed: bool,
+    secrets_changed: bool,
+    requested: bool,
+    complete_requested: bool,
+    repin: Vec<String>,
+    receipts: Receipts,
+}
+
+impl Asked {
+    fn read(binding: &NotionSyncBinding, worker: &Worker, memory: &Memory) -> Self {
+        let status = binding.status.as_ref();
+        let text = |key| binding.annotation(key).map(str::to_owned);
+        let receipts = Receipts {
+            requested_at: text(annotations::REQUESTED_AT),
+            full_scan_requested_at: text(annotations::FULL_SCAN_REQUESTED_AT),
+            repin: text(annotations::REPIN),
+        };
+        // After a restart the receipts of the process before stand in status.
+        let answered = |now: &Option<String>, memory: &Option<String>, status: Option<&String>| {
+            now.is_none() || now == memory || (memory.is_none() && now.as_ref() == status)
+        };
+        let requested = !answered(
+            &receipts.requested_at,
+            &memory.receipts.requested_at,
+            status.and_then(|status| status.last_handled_reconcile_at.as_ref()),
+        );
+        let complete_requested = !answered(
+            &receipts.full_scan_requested_at,
+            &memory.receipts.full_scan_requested_at,
+            status.and_then(|status| status.last_handled_full_scan_at.as_ref()),
+        );
+        let repin = receipts
+            .repin
+            .as_deref()
+            .filter(|_| receipts.repin != memory.receipts.repin);
+        let repin = repin.into_iter().flat_map(|columns| columns.split(','));
+        Self {
+            spec_changed: memory.generation != binding.metadata.generation,
+            secrets_changed: worker.take_secrets_changed(),
+            requested,
+            complete_requested,
+            repin: repin.map(|column| column.trim().to_owned()).collect(),
+            receipts,
+        }
+    }
+
+    /// Whether waiting after a failure is over because somebody did something.
+    fn is_news(&self) -> bool {
+        self.spec_changed
+            || self.secrets_changed
+            || self.requested
+            || self.complete_requested
+            || !self.repin.is_empty()
+    }
+}
+
+struct Pass<'a> {
+    context: &'a Context,
+    binding: &'a NotionSyncBinding,
+    name: BindingRef,
+    worker: &'a Worker,
+    asked: Asked,
+}
+
+impl Pass<'_> {
+    async fn run(&mut self, memory: &mut Memory) -> Action {
+        let now = Instant::now();
+        if self.binding.spec.suspend {
+            return self.suspend(memory).await;
+        }
+        if let Some(until) = memory.wait_until
+            && until > now
+            && !self.asked.is_news()
+        {
+            return Action::requeue(until - now);
+        }
+        memory.complete_due |= std::mem::take(&mut memory.was_suspended);
+        let mut work = self.work(memory, now);
+        let opened = if memory.session.is_none() || self.asked.is_news() || work == Work::Complete {
+            self.open(memory).await
+        } else if work == Work::Incremental {
+            self.look_at_table(memory).await
+        } else {
+            Ok(())
+        };
+        if let Err(findings) = opened {
+            return self.failed(memory, findings).await;
+        }
+        if let Some(first) = self.first_work(memory).await {
+            work = work.max(first);
+        }
+        match self.drive(memory, work).await {
+            Ok(report) => self.done(memory, work, &report).await,
+            Err(error) => {
+                let mut findings = Findings::default();
+                tracing::warn!(binding.namespace = %self.name.namespace,
+                    binding.name = %self.name.name, reason = %error.reason(), error = %error,
+                    "the pass was stopped");
+                tracing::debug!(error = ?error, "the cause of a stopped pass");
+                findings.stop(problem_of(&error, memory));
+                if matches!(error, EngineError::Store(_)) {
+                    memory.session = None;
+                }
+                self.failed(memory, findings).await
+            }
+        }
+    }
+
+    /// What the clock and the annotations ask for.
+    fn work(&self, memory: &Memory, now: Instant) -> Work {
+        let clock = memory
+            .schedule
+            .map_or(Work::Incremental, |schedule| schedule.due(now));
+        let asked = if self.asked.complete_requested || memory.complete_due {
+            Work::Complete
+        } else if self.asked.is_news() {
+            Work::Incremental
+        } else {
+            Work::Events
+        };
+        let away = self.worker.was_database_away();
+        clock
+            .max(asked)
+            .max(if away { Work::Complete } else { Work::Events })
+    }
+
+    /// The first pass of a process is complete unless the last one left everything in order, and so
+    /// is the first pass with another mapping.
+    async fn first_work(&self, memory: &Memory) -> Option<Work> {
+        let session = memory.session.as_ref()?;
+        let engine = self.engine(session);
+        let scanned = engine.is_scanned().await.unwrap_or(false);
+        let in_order = memory.schedule.is_some() || super::publish::was_in_order(self.binding);
+        (!scanned || !in_order).then_some(Work::Complete)
+    }
+
+    async fn suspend(&self, memory: &mut Memory) -> Action {
+        memory.session = None;
+        memory.scan = None;
+        memory.wait_until = None;
+        memory.was_suspended = true;
+        memory.generation = self.binding.metadata.generation;
+        memory.receipts = self.asked.receipts.clone();
+        self.publish(memory, Stage::Suspended).await;
+        Action::await_change()
+    }
+
+    /// Opens both sides anew.
+    async fn open(&self, memory: &mut Memory) -> Result<(), Findings> {
+        memory.session = None;
+        let Opened {
+            session,
+            findings,
+            renamed,
+            table_replaced,
+        } = session::open(self.context, self.binding, &self.asked.repin).await;
+        memory.complete_due |= table_replaced;
+        self.publisher().renamed(&renamed).await;
+        match session {
+            Some(session) => {
+                memory.session = Some(session);
+                Ok(())
+            }
+            None => Err(findings),
+        }
+    }
+
+    /// Makes sure that the table is still the one that was inspected; another one is opened anew.
+    async fn look_at_table(&self, memory: &mut Memory) -> Result<(), Findings> {
+        let Some(session) = &memory.session else {
+            return self.open(memory).await;
+        };
+        let seen = catalog::inspect(&session.pool, &session.plan.binding).await;
+        let stopped = !session.plan.stopped.is_empty();
+        let unaudited = session.store.audit_problem().await.is_some();
+        match seen {
+            // A column or property that was stopped may be right by now.
+            Ok(table) if table == session.table && !stopped && !unaudited => Ok(()),
+            _ => self.open(memory).await,
+        }
+    }
+
+    fn engine<'s>(&'s self, session: &'s Session) -> Engine<'s, Client, PostgresBinding> {
+        Engine::new(
+            &*session.notion,
+            &session.store,
+            &session.plan,
+            &self.worker.signals,
+            &self.context.metrics,
+            Timestamp::now,
+        )
+    }
+
+    /// Runs the pass and shows its progress meanwhile.
+    async fn drive(&self, memory: &mut Memory, work: Work) -> Result<PassReport, EngineError> {
+        let Some(session) = memory.session.take() else {
+            return Ok(PassReport::default());
+        };
+        let mut scan = memory.scan.take();
+        if work == Work::Complete {
+            let stage = self.scanning(None);
+            self.publisher()
+                .publish(memory, Some(&session), &self.asked.receipts, stage)
+                .await;
+        }
+        let engine = self.engine(&session);
+        let outcome = {
+            let mut pass = engine.run(work, &mut scan).boxed();
+            let mut ticks = tokio::time::interval_at(
+                tokio::time::Instant::now() + PROGRESS_EVERY,
+                PROGRESS_EVERY,
+            );
+            loop {
+                tokio::select! {
+                    outcome = &mut pass => break outcome,
+                    _ = ticks.tick() => {
+                        self.context.vitals.beat();
+                        let progress = *self.worker.signals.progress.borrow();
+                        if let Some(progress) = progress {
+                            let stage = self.scanning(Some(progress));
+                            let asked = &self.asked.receipts;
+                            self.publisher().publish(memory, Some(&session), asked, stage).await;
+                            log_progress(&self.name, progress);
+                        }
+                    }
+                }
+            }
+        };
+        memory.scan = scan;
+        memory.session = Some(session);
+        outcome
+    }
+
+    /// A pass that ended well: its times, its receipts, and what it asks for next.
+    async fn done(&self, memory: &mut Memory, work: Work, report: &PassReport) -> Action {
+        let now = Instant::now();
+        let spec = &self.binding.spec;
+        let uid = self.binding.uid().unwrap_or_default();
+        let interval = jittered(spec.interval().unwrap_or(DEFAULT_INTERVAL), &uid);
+        let complete_interval = jittered(
+            spec.full_scan_interval()
+                .unwrap_or(DEFAULT_FULL_SCAN_INTERVAL),
+            &uid,
+        );
+        let before = memory.schedule;
+        memory.schedule = Some(Schedule {
+            next_incremental: match (work, before) {
+                (Work::Events, Some(before)) => before.next_incremental,
+                _ => Some(now + interval),
+            },
+            next_complete: match (work, before) {
+                (Work::Complete, _) | (_, None) => Some(now + complete_interval),
+                (_, Some(before)) => before.next_complete,
+            },
+        });
+        if work == Work::Complete {
+            memory.complete_due = false;
+            self.worker.database_is_back();
+        }
+        memory.complete_due |= report.complete_scan_due;
+        memory.failures = 0;
+        memory.wait_until = None;
+        memory.generation = self.binding.metadata.generation;
+        memory.receipts = self.asked.receipts.clone();
+        memory.last_sync = Some(Timestamp::now());
+        if let Some(edit) = report
+            .unannounced_edit
+            .filter(|_| work == Work::Incremental)
+        {
+            memory.unannounced.get_or_insert((edit, now));
+        }
+        log_pass(&self.name, work, report);
+        self.publish(memory, Stage::Done { report }).await;
+        let reopen = report.schema_check_due;
+        if reopen {
+            memory.session = None;
+        }
+        if report.scan == Some(ScanEnd::TooDense) {
+            // Reading it again at once would find the same.
+            memory.complete_due = false;
+        }
+        let soon = reopen || memory.complete_due;
+        let wait = memory
+            .schedule
+            .map_or(PROBE_EVERY, |schedule| schedule.wait(Instant::now()));
+        Action::requeue(if soon {
+            Duration::from_secs(1).min(wait)
+        } else {
+            wait
+        })
+    }
+
+    /// A binding that could not be opened, or a pass that was stopped.
+    async fn failed(&self, memory: &mut Memory, findings: Findings) -> Action {
+        memory.failures = memory.failures.saturating_add(1);
+        let wait = if findings.waits_for_a_side() {
+            PROBE_EVERY
+        } else {
+            backoff(memory.failures)
+        };
+        memory.wait_until = Some(Instant::now() + wait);
+        memory.generation = self.binding.metadata.generation;
+        memory
+            .receipts
+            .requested_at
+            .clone_from(&self.asked.receipts.requested_at);
+        memory.complete_due |= self.asked.complete_requested;
+        if findings.database.is_some() {
+            self.worker.database_was_away();
+        }
+        memory.complete_due |= memory.scan.is_some();
+        self.publish(
+            memory,
+            Stage::Failed {
+                findings: &findings,
+            },
+        )
+        .await;
+        if findings.spec.is_some() {
+            return Action::await_change();
+        }
+        Action::requeue(wait)
+    }
+
+    const fn scanning(&self, progress: Option<ScanProgress>) -> Stage<'static> {
+        Stage::Scanning {
+            requested: self.asked.complete_requested,
+            progress,
+        }
+    }
+
+    async fn publish(&self, memory: &mut Memory, stage: Stage<'_>) {
+        let session = memory.session.take();
+        self.publisher()
+            .publish(memory, session.as_ref(), &self.asked.receipts, stage)
+            .await;
+        memory.session = session;
+    }
+
+    fn publisher(&self) -> Publisher<'_> {
+        Publisher::new(self.context, self.binding, &self.name)
+    }
+}
+
+fn problem_of(error: &EngineError, memory: &Memory) -> Problem {
+    match error {
+        EngineError::Notion(error) => {
+            let source = memory
+                .session
+                .as_ref()
+                .map(|session| session.plan.data_source);
+            let object = source.map_or_else(String::new, |id| format!("data source {id}"));
+            Problem::of_notion(error, &object)
+        }
+        EngineError::Store(error) => Problem::of_store(error),
+    }
+}
+
+fn log_progress(name: &BindingRef, progress: ScanProgress) {
+    tracing::info!(
+        binding.namespace = %name.namespace,
+        binding.name = %name.name,
+        pages.done = progress.done,
+        pages.total = progress.total,
+        "the scan goes on"
+    );
+}
+
+fn log_pass(name: &BindingRef, work: Work, report: &PassReport) {
+    if work == Work::Events && report.is_idle() {
+        return;
+    }
+    tracing::info!(
+        binding.namespace = %name.namespace,
+        binding.name = %name.name,
+        pass.work = ?work,
+        pages.read = report.pages_read,
+        rows.written = report.rows_written,
+        fields.written = report.fields_written,
+        events.settled = report.events_settled,
+        "the pass ended"
+    );
+}
