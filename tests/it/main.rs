@@ -1,0 +1,7 @@
+//! The integration tests: one binary, against a real control plane, a real Postgres and the
+//! imitation of Notion. `support` makes a stage for each test; the operator runs as a process under
+//! the `ServiceAccount` that `deploy/` ships.
+
+mod flow;
+mod layering;
+mod support;
