@@ -39,8 +39,8 @@ async fn queries_lag_and_reads_do_not() {
     let page = notion
         .create_page(table, json!({"Price": {"number": 1}}))
         .unwrap();
-    notion.switch(|switches| switches.query_lag_ms = 400);
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    notion.switch(|switches| switches.query_lag_ms = 1_000);
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
     notion.edit(page, json!({"Price": {"number": 2}})).unwrap();
     notion
         .create_page(table, json!({"Name": title("new")}))
@@ -54,7 +54,7 @@ async fn queries_lag_and_reads_do_not() {
     assert_eq!(stale["results"][0]["properties"]["Price"]["number"], 1);
     let direct = client.get(format!("/v1/pages/{page}")).await.ok();
     assert_eq!(direct["properties"]["Price"]["number"], 2);
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
     let fresh = client
         .query(
             table,
@@ -106,8 +106,8 @@ async fn reads_may_lag_too_and_echoes_never_do() {
     let page = notion
         .create_page(table, json!({"Price": {"number": 1}}))
         .unwrap();
-    notion.switch(|switches| switches.get_lag_ms = 300);
-    tokio::time::sleep(Duration::from_millis(320)).await;
+    notion.switch(|switches| switches.get_lag_ms = 1_000);
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
     let path = format!("/v1/pages/{page}");
     let echo = client
         .patch(&path, json!({"properties": {"Price": {"number": 2}}}))
@@ -118,7 +118,7 @@ async fn reads_may_lag_too_and_echoes_never_do() {
         client.get(&path).await.ok()["properties"]["Price"]["number"],
         1
     );
-    tokio::time::sleep(Duration::from_millis(350)).await;
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(
         client.get(&path).await.ok()["properties"]["Price"]["number"],
         2
