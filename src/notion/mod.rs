@@ -21,6 +21,8 @@ mod wire;
 #[cfg(test)]
 mod client_tests;
 #[cfg(test)]
+mod imitation_tests;
+#[cfg(test)]
 mod stub;
 
 pub use client::Client;
