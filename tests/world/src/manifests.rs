@@ -18,8 +18,19 @@ const CRD: &str = "crd/notionsyncbindings.notionsync.dev";
 const ESTABLISHED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Installs the operator for the whole cluster, by the command that users run.
+///
+/// A cluster with nodes starts none of its pods: the operator under test runs beside it.
 pub async fn install(control_plane: &ControlPlane) -> Result<()> {
-    apply_folder(control_plane, &paths::repository().join("deploy")).await
+    apply_folder(control_plane, &paths::repository().join("deploy")).await?;
+    if control_plane.is_existing() {
+        let of = ["--namespace", SYSTEM_NAMESPACE];
+        let scale = ["scale", "deployment/notion-sync-operator", "--replicas=0"];
+        control_plane
+            .kubectl(&[of.as_slice(), &scale].concat())
+            .await?
+            .ok()?;
+    }
+    Ok(())
 }
 
 /// Installs the operator for one namespace, with Roles only, into a namespace of another name
@@ -44,6 +55,13 @@ pub async fn install_namespaced(
         "namespace": namespace,
         // Kustomize takes no absolute path.
         "resources": [format!("{up}{}", shipped.display())],
+        // Kustomize moves the ServiceAccount but not what the binding says of it.
+        "patches": [{
+            "target": {"kind": "RoleBinding", "name": SERVICE_ACCOUNT},
+            "patch": json!([
+                {"op": "replace", "path": "/subjects/0/namespace", "value": namespace},
+            ]).to_string(),
+        }],
     });
     std::fs::write(directory.join("kustomization.yaml"), overlay.to_string())?;
     apply_folder(control_plane, &directory).await

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::kubectl::Output;
-use crate::manifests::{SERVICE_ACCOUNT, SYSTEM_NAMESPACE, namespace, secret};
+use crate::manifests::{SERVICE_ACCOUNT, SYSTEM_NAMESPACE, install_namespaced, namespace, secret};
 use crate::operator::{Operator, OperatorOptions};
 use crate::postgres::{Postgres, PostgresOptions};
 use crate::{World, files, logs};
@@ -122,6 +122,26 @@ impl<'w> Scene<'w> {
             .await?;
         let mut options = OperatorOptions::new(&kubeconfig, notion_api_url);
         options.watch_namespaces = vec![self.name.clone()];
+        Ok(options)
+    }
+
+    /// Options of an operator that is installed in this namespace, with Roles only, and chooses
+    /// leaders there, apart from the operators of other scenes. Replicas differ by `pod_name`.
+    pub async fn namespaced_operator_options(
+        &self,
+        notion_api_url: &str,
+    ) -> Result<OperatorOptions> {
+        let control_plane = self.world.control_plane();
+        let overlay = self.directory.join("overlay");
+        install_namespaced(control_plane, &self.name, &overlay).await?;
+        let kubeconfig = self.directory.join("namespaced-operator.kubeconfig");
+        control_plane
+            .write_account_kubeconfig(&self.name, SERVICE_ACCOUNT, &kubeconfig)
+            .await?;
+        let mut options = OperatorOptions::new(&kubeconfig, notion_api_url);
+        options.watch_namespaces = vec![self.name.clone()];
+        options.pod_namespace.clone_from(&self.name);
+        options.leader_elect = true;
         Ok(options)
     }
 

@@ -63,6 +63,33 @@ async fn gives_the_operator_the_rights_it_is_shipped_with() {
 }
 
 #[tokio::test]
+async fn installs_an_operator_for_one_namespace() {
+    let world = World::shared().await.unwrap();
+    let scene = world.scene("namespaced").await.unwrap();
+    let options = scene
+        .namespaced_operator_options("http://127.0.0.1:9")
+        .await
+        .unwrap();
+    let client = client_of(&options.kubeconfig).await.unwrap();
+    scene
+        .apply_secret("notion", &[("token", "ntn_token")])
+        .await
+        .unwrap();
+    Api::<Secret>::namespaced(client.clone(), scene.name())
+        .get("notion")
+        .await
+        .unwrap();
+    let elsewhere = Api::<Secret>::namespaced(client, "default")
+        .get("notion")
+        .await
+        .unwrap_err();
+    let kube::Error::Api(status) = elsewhere else {
+        panic!("{elsewhere}")
+    };
+    assert_eq!(status.code, 403);
+}
+
+#[tokio::test]
 async fn serves_each_scene_its_own_database() {
     let world = World::shared().await.unwrap();
     let scene = world.scene("database").await.unwrap();
