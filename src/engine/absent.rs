@@ -43,11 +43,9 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     ) -> Result<(), EngineError> {
         let linked: HashSet<PageId> = self.store.linked_pages().await?.into_iter().collect();
         let absent: Vec<PageId> = linked.difference(seen).copied().collect();
-        if !absent.is_empty() {
-            if !self.source_lives().await? {
-                report.schema_check_due = true;
-                return Ok(());
-            }
+        if !absent.is_empty() && !self.source_lives().await? {
+            report.schema_check_due = true;
+            return Ok(());
         }
         for id in absent {
             self.settle_one(id, report).await?;

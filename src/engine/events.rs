@@ -16,7 +16,7 @@ use crate::sync::page::PageSnapshot;
 use crate::sync::window::{floor_to_minute, overlap_before};
 
 /// Events taken from the inbox at once.
-const BATCH: i64 = 500;
+const BATCH: u16 = 500;
 /// From this many dirty pages on one query reads them.
 const QUERY_FROM: usize = 3;
 /// When a read that is older than its event is repeated; then it is left to the next pass.
@@ -26,8 +26,8 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     /// Settles everything that is due in the inbox.
     pub(super) async fn settle_events(&self, report: &mut PassReport) -> Result<(), EngineError> {
         loop {
-            let due = self.store.due_events(BATCH).await?;
-            let full = due.len() as i64 == BATCH;
+            let due = self.store.due_events(BATCH.into()).await?;
+            let full = due.len() >= usize::from(BATCH);
             if due.is_empty() {
                 return Ok(());
             }

@@ -11,6 +11,7 @@ use crate::notion::{NotionApi, NotionError};
 use crate::store::BindingStore;
 use crate::sync::event::InboxEvent;
 use crate::sync::identity::PageId;
+use crate::sync::reason::Reason;
 
 /// After this many failed reads in a row the data source is asked for.
 const SUSPICIOUS: u32 = 3;
@@ -82,12 +83,9 @@ fn attempts(events: &[InboxEvent]) -> usize {
 }
 
 /// Whether Notion refused the token rather than the page.
-pub(super) const fn concerns_the_token(error: &NotionError) -> bool {
+pub(super) fn concerns_the_token(error: &NotionError) -> bool {
     matches!(
-        error,
-        NotionError::Answered {
-            status: 401 | 403,
-            ..
-        }
+        error.reason(),
+        Reason::NotionUnauthorized | Reason::NotionForbidden
     )
 }

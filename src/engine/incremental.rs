@@ -40,7 +40,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            first_answer.get_or_insert(answer.server_date);
+            first_answer.get_or_insert(answer.server_date.unwrap_or(started));
             report.complete_scan_due |= answer.incomplete;
             let pages = answer.pages.into_iter();
             let sightings: Vec<_> = pages
@@ -63,7 +63,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             return Ok(());
         }
         let moved = Progress {
-            watermark: Some(watermark(first_answer.flatten(), started)),
+            watermark: Some(watermark(first_answer, started)),
             ..progress
         };
         self.save(&moved).await

@@ -146,20 +146,17 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         report: &mut PassReport,
     ) -> Look {
         let look = std::panic::catch_unwind(AssertUnwindSafe(|| self.look(page, pair, base)));
-        match look {
-            Ok((look, unread)) => {
-                report.schema_check_due |= unread;
-                look
-            }
-            Err(_) => {
-                tracing::error!(binding.name = %self.plan.binding.binding, page.id = %page.id,
-                    "the decision for a page panicked");
-                Look::Record(
-                    self.marked(page, pair.rows.first(), FieldReason::InternalError),
-                    Outcome::Failed,
-                    Some(FieldReason::InternalError.as_str().to_owned()),
-                )
-            }
+        if let Ok((look, unread)) = look {
+            report.schema_check_due |= unread;
+            look
+        } else {
+            tracing::error!(binding.name = %self.plan.binding.binding, page.id = %page.id,
+                "the decision for a page panicked");
+            Look::Record(
+                self.marked(page, pair.rows.first(), FieldReason::InternalError),
+                Outcome::Failed,
+                Some(FieldReason::InternalError.as_str().to_owned()),
+            )
         }
     }
 

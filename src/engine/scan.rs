@@ -22,8 +22,9 @@ pub(super) const MAX_RESTARTS: u32 = 5;
 pub struct ScanState {
     scan: Scan,
     seen: HashSet<PageId>,
-    /// The server's `Date` of the first answer, and our clock when it was asked for.
-    first_answer: Option<Option<Timestamp>>,
+    /// The server's `Date` of the first answer (our clock if it had none), and our clock when the
+    /// scan began.
+    first_answer: Option<Timestamp>,
     started: Option<Timestamp>,
     restarts: u32,
     mapping: String,
@@ -71,10 +72,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         let now = self.now();
         let next = if complete {
             Progress {
-                watermark: Some(watermark(
-                    state.first_answer.flatten(),
-                    state.started.unwrap_or(now),
-                )),
+                watermark: Some(watermark(state.first_answer, state.started.unwrap_or(now))),
                 last_full_scan: Some(now),
                 scanned_mapping: Some(mapping),
             }
@@ -106,7 +104,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             );
             let handling = self.handle_scanned(pages, &mut handled);
             let answer = self.settle_while(query, handling, report).await?;
-            report.absorb(std::mem::take(&mut handled));
+            report.absorb(&std::mem::take(&mut handled));
             state.unhandled = None;
             let answer = match answer {
                 Ok(answer) => answer,
@@ -202,7 +200,9 @@ impl ScanState {
 
     /// Takes an answer in; gives back the pages that were not seen before.
     fn take(&mut self, answer: QueryPage) -> (Step, Vec<PageSnapshot>) {
-        self.first_answer.get_or_insert(answer.server_date);
+        if self.first_answer.is_none() {
+            self.first_answer = answer.server_date.or(self.started);
+        }
         let last = answer.pages.last();
         let before = self.scan.clone();
         let step = self.scan.advance(Answer {
@@ -220,7 +220,7 @@ impl ScanState {
 
 impl PassReport {
     /// Adds another report to this one.
-    pub(super) fn absorb(&mut self, other: Self) {
+    pub(super) fn absorb(&mut self, other: &Self) {
         self.scan = other.scan.or(self.scan);
         self.pages_read += other.pages_read;
         self.rows_written += other.rows_written;

@@ -48,8 +48,10 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         for sighting in changes {
             due.push(async move { (sighting, self.apply_one(sighting).await) });
         }
-        let written: Vec<_> =
-            stream::iter(due).buffer_unordered(PARALLEL_WRITES).collect().await;
+        let written: Vec<_> = stream::iter(due)
+            .buffer_unordered(PARALLEL_WRITES)
+            .collect()
+            .await;
         for (sighting, written) in written {
             self.conclude(sighting, written?, report).await?;
         }

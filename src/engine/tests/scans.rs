@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::ScanEnd;
 use memory_notion::Failure;
 use memory_store::{StoreFailure, StoreFault};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 fn is_query(call: &Call) -> bool {
     matches!(call, Call::Query(..))
@@ -227,16 +227,18 @@ async fn a_batch_is_not_lost_when_the_pass_is_dropped() {
     let is_apply = |call: &StoreCall| matches!(call, StoreCall::Apply(_));
     for at in [0, 5, 10, 25, 49] {
         let world = five_answers();
-        let gate = Arc::new(Semaphore::new(0));
+        let (reached, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let tell = Arc::clone(&reached);
+        let tell = StoreFault::run(move || tell.notify_one());
+        world.store.script.add(is_apply, When::Before, at, 1, tell);
         world
             .store
             .script
             .add(is_apply, When::Before, at, 1, StoreFault::Hold(gate));
         let mut kept = None;
-        {
-            let pass = world.resume(&mut kept);
-            let patience = std::time::Duration::from_millis(20);
-            assert!(tokio::time::timeout(patience, pass).await.is_err());
+        tokio::select! {
+            _ = world.resume(&mut kept) => panic!("the pass cannot end"),
+            () = reached.notified() => {}
         }
         assert!(world.written() < 50);
         let report = world.resume(&mut kept).await.unwrap();
@@ -310,6 +312,10 @@ async fn a_query_that_waits_before_an_events_read_in_the_limiter_lets_it_pass() 
         }
         let held = place.acquire().await.unwrap();
         while world.written() < 20 {
+            tokio::task::yield_now().await;
+        }
+        // The batch has a few steps left after its last row, and only then is the event waited for.
+        for _ in 0..100 {
             tokio::task::yield_now().await;
         }
         world.announce(last);
