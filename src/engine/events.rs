@@ -201,9 +201,6 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         id: PageId,
         events: &[InboxEvent],
     ) -> Result<Option<PageSnapshot>, EngineError> {
-        let carries_values = |event: &&InboxEvent| {
-            event.event.authenticated && event.event.dialect != Dialect::Envelope
-        };
         let pins: Vec<_> = self
             .plan
             .fields
@@ -212,7 +209,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             .collect();
         let payloads = events
             .iter()
-            .filter(carries_values)
+            .filter(|event| event.event.authenticated)
             .filter_map(|event| payload_page(event.event.dialect, &event.event.body, &pins));
         let Some(newest) = payloads.max_by_key(|page| page.last_edited_time) else {
             return Ok(None);

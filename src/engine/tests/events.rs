@@ -179,7 +179,7 @@ async fn the_repeated_read_brings_the_edit_and_no_poll_takes_the_credit() {
 async fn an_event_that_failed_often_does_not_spoil_the_repeats_of_a_new_one() {
     let (world, pages) = World::settled(1).await;
     world.clock.advance(120);
-    let old = world.store.deliver(envelope(pages[0], time(START)));
+    let old = world.announce(pages[0]);
     world.store.state().inbox[0].event.attempts = 3;
     world
         .notion

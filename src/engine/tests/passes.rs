@@ -99,6 +99,26 @@ async fn an_old_query_row_decides_nothing_and_a_direct_read_does() {
 }
 
 #[tokio::test]
+async fn an_old_query_row_that_equals_the_row_settles_nothing() {
+    let (world, pages) = World::settled(1).await;
+    world
+        .notion
+        .behave(|how| how.query_lag = SignedDuration::from_secs(100));
+    world.rename(pages[0], "old");
+    world.clock.advance(60);
+    world.rename(pages[0], "new");
+    world.announce(pages[0]);
+    world.run(Work::Events).await;
+    // Somebody writes into the row what the page held before.
+    world.store.state().rows[0].values[0] = Some("old".to_owned());
+    world.clock.advance(40);
+    world.run(Work::Incremental).await;
+    assert_eq!(world.drift(), [(DriftKind::Mismatch, Some(1), None)]);
+    let state = world.store.state();
+    assert_eq!(state.pairs[&pages[0]].base["name"].notion, text("new"));
+}
+
+#[tokio::test]
 async fn an_idle_incremental_pass_costs_one_request_and_no_write() {
     let (world, _) = World::settled(3).await;
     let report = world.run(Work::Incremental).await;

@@ -136,6 +136,7 @@ async fn values_older_than_the_newest_seen_are_not_used() {
         let aged = |page| carrying(Dialect::Legacy, page, "carried", edited);
         let (world, _) = fall_back(aged, Failure::Status(503)).await;
         assert_eq!(world.name_of(PAGE).as_deref(), Some(expected), "{edited}");
+        assert_eq!(reads(&world.notion.take_log()), [PAGE], "{edited}");
     }
 }
 
@@ -183,6 +184,16 @@ async fn the_next_read_settles_what_a_payload_wrote() {
     assert_eq!(world.name_of(PAGE).as_deref(), Some("real"));
     assert!(!world.store.state().pairs[&PAGE].provisional);
     assert!(world.drift().is_empty());
+}
+
+#[tokio::test]
+async fn a_read_that_shows_what_a_payload_claimed_settles_it_too() {
+    let (world, _) = fall_back(legacy, Failure::Status(503)).await;
+    world.notion.script.clear();
+    world.rename(PAGE, "carried");
+    world.run(Work::Incremental).await;
+    assert!(!world.store.state().pairs[&PAGE].provisional);
+    assert_eq!(world.written(), 1);
 }
 
 #[tokio::test]
