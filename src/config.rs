@@ -57,8 +57,8 @@ pub struct Config {
         value_parser = parse_switch)]
     pub leader_elect: bool,
     /// A file that holds the static admin token.
-    #[arg(long, env = "ADMIN_TOKEN_FILE", value_parser = optional_path)]
-    pub admin_token_file: Option<OptionalPath>,
+    #[arg(long, env = "ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<String>,
     /// Database hosts that bindings may name, separated by commas: `.x` matches names below x, `x`
     /// that name only, a CIDR must hold every resolved address; empty means any but link-local.
     #[arg(long, env = "DATABASE_HOSTS", value_delimiter = ',')]
@@ -82,10 +82,6 @@ pub struct Config {
     pub pod_name: Option<String>,
 }
 
-/// A path that may be given as an empty variable, as manifests do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionalPath(pub Option<PathBuf>);
-
 impl Config {
     /// The namespaces to watch; empty means all.
     pub fn namespaces(&self) -> Vec<String> {
@@ -99,9 +95,8 @@ impl Config {
 
     /// The file of the static admin token.
     pub fn admin_token_path(&self) -> Option<PathBuf> {
-        self.admin_token_file
-            .as_ref()
-            .and_then(|path| path.0.clone())
+        let path = self.admin_token_file.as_deref().map(str::trim);
+        path.filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
     /// The identity of this replica.
@@ -115,14 +110,6 @@ impl Config {
 fn listed(entries: &[String]) -> Vec<String> {
     let trimmed = entries.iter().map(|entry| entry.trim().to_owned());
     trimmed.filter(|entry| !entry.is_empty()).collect()
-}
-
-fn optional_path(text: &str) -> Result<OptionalPath, std::convert::Infallible> {
-    Ok(OptionalPath(
-        Some(text.trim())
-            .filter(|text| !text.is_empty())
-            .map(PathBuf::from),
-    ))
 }
 
 fn parse_switch(text: &str) -> Result<bool, String> {

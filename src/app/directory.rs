@@ -22,10 +22,12 @@ const FRESH: Duration = Duration::from_millis(250);
 /// How long a handshake stays open (`design/receiver.md` §2).
 const HANDSHAKE: SignedDuration = SignedDuration::from_hours(1);
 
+type Views = Arc<[Arc<ReceiverBinding>]>;
+
 /// The bindings with `spec.webhook`.
 pub(super) struct Bindings {
     context: Arc<Context>,
-    snapshot: Mutex<Option<(Instant, Arc<[Arc<ReceiverBinding>]>)>>,
+    snapshot: Mutex<Option<(Instant, Views)>>,
     /// The value of `requestedAt` when this replica first saw it, and when that was.
     requested: Mutex<HashMap<BindingRef, (String, Timestamp)>>,
 }

@@ -20,7 +20,7 @@ use crate::webhook::ports::{Accepted, EventSink, Proof, RejectionNote, SinkError
 
 /// How long a connection string serves before its Secret is read again. After a failure it is read
 /// at once: the password may have been rotated.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// Stores events over the pools of the process.
 pub(super) struct InboxSink {

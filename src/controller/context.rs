@@ -53,8 +53,7 @@ impl Context {
     /// Whether another claim's binding exists. In a namespace that is not watched nobody can tell,
     /// and a claim is never taken from the living.
     pub fn is_live(&self, other: &BindingRef, uid: &str) -> bool {
-        let watched =
-            self.namespaces.is_empty() || self.namespaces.iter().any(|one| *one == other.namespace);
+        let watched = self.namespaces.is_empty() || self.namespaces.contains(&other.namespace);
         if !watched {
             return true;
         }

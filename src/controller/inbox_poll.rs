@@ -38,25 +38,22 @@ pub async fn run(context: Arc<Context>) {
         });
         let mut counted = InboxCounts::default();
         for (database, bindings, answer) in join_all(asked).await {
-            match answer {
-                Ok(answer) => {
-                    counted.pending += answer.counts.pending;
-                    counted.deferred += answer.counts.deferred;
-                    if away.remove(&database) {
-                        start_all(&context, bindings);
-                    }
-                    for binding in answer.due {
-                        context.nudges.events(&binding);
-                    }
+            let Ok(answer) = answer else {
+                for binding in bindings {
+                    context.nudges.worker(binding).database_was_away();
                 }
-                Err(()) => {
-                    for binding in bindings {
-                        context.nudges.worker(binding).database_was_away();
-                    }
-                    if away.insert(database) {
-                        start_all(&context, bindings);
-                    }
+                if away.insert(database) {
+                    start_all(&context, bindings);
                 }
+                continue;
+            };
+            counted.pending += answer.counts.pending;
+            counted.deferred += answer.counts.deferred;
+            if away.remove(&database) {
+                start_all(&context, bindings);
+            }
+            for binding in answer.due {
+                context.nudges.events(&binding);
             }
         }
         if upkeep {

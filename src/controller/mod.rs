@@ -50,7 +50,7 @@ const NAME: &str = "notionsyncbinding";
 /// How long passes may go on after SIGTERM; shorter than the pod's grace period.
 const DRAIN: Duration = Duration::from_secs(10);
 /// When a binding whose reconcile panicked is tried again.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
+const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// Works on bindings while this replica leads, until the token is cancelled. Losing the Lease ends
 /// passes, never the process.
@@ -123,12 +123,11 @@ async fn observed(
     let started = Instant::now();
     let object = ObjectRef::from_obj(&*binding);
     let pass = AssertUnwindSafe(reconcile::reconcile(binding, Arc::clone(&context)));
-    let (action, result) = match pass.catch_unwind().await {
-        Ok(action) => (action, "success"),
-        Err(_) => {
-            tracing::error!(binding = %object, "a reconcile panicked");
-            (Action::requeue(AFTER_PANIC), "panic")
-        }
+    let (action, result) = if let Ok(action) = pass.catch_unwind().await {
+        (action, "success")
+    } else {
+        tracing::error!(binding = %object, "a reconcile panicked");
+        (Action::requeue(AFTER_PANIC), "panic")
     };
     context.vitals.beat();
     let metrics = &context.metrics;

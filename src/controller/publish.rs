@@ -157,7 +157,7 @@ impl<'a> Publisher<'a> {
             }
             Stage::Failed { findings } => {
                 seen.handled_reconcile.clone_from(&asked.requested_at);
-                self.observe_failure(findings, &mut seen);
+                Self::observe_failure(findings, &mut seen);
                 if memory.scan.is_some() {
                     let text = "The scan ended early; the next pass goes on where it was.";
                     seen.scan = Check::Failed(Problem::new(Reason::ScanAborted, text));
@@ -201,7 +201,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    fn observe_failure(&self, findings: &Findings, seen: &mut Observation) {
+    fn observe_failure(findings: &Findings, seen: &mut Observation) {
         seen.stalled.clone_from(&findings.spec);
         let check = |problem: &Option<Problem>, reached: bool| match problem {
             Some(problem) => Check::Failed(problem.clone()),

@@ -25,8 +25,8 @@ use crate::store::postgres::PostgresBinding;
 use crate::sync::identity::BindingRef;
 
 /// Intervals where the schema was not enforced when the object was stored.
-pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(300);
-const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
+const DEFAULT_FULL_SCAN_INTERVAL: Duration = Duration::from_hours(6);
 /// How often a long scan shows its progress in status and log.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
@@ -52,6 +52,10 @@ pub async fn reconcile(binding: Arc<NotionSyncBinding>, context: Arc<Context>) -
 
 /// What a person, or a Secret, asks for.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is another cause, and several may hold"
+)]
 struct Asked {
     spec_changed: bool,
     secrets_changed: bool,

@@ -9,7 +9,7 @@ use crate::engine::Work;
 /// The wait after the first failure; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait after a failure.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// How often a side that does not answer is asked whether it does again, so that a pass starts
 /// within 5 s of its return (`DESIGN.md` §4). The answer is shared between bindings.
 pub const PROBE_EVERY: Duration = Duration::from_secs(4);

@@ -57,7 +57,7 @@ pub async fn run(
         };
         for step in lists.merge(index, event) {
             let event = match step {
-                Step::Event(event) => event,
+                Step::Event(event) => *event,
                 Step::Gone(name) => {
                     let object = ObjectRef::new(&name.name).within(&name.namespace);
                     let Some(binding) = reader.get(&object) else {
@@ -77,7 +77,7 @@ pub async fn run(
 
 /// One step of the merged watch.
 enum Step {
-    Event(watcher::Event<NotionSyncBinding>),
+    Event(Box<watcher::Event<NotionSyncBinding>>),
     /// A later list does not have this object any more.
     Gone(BindingRef),
 }
@@ -120,7 +120,7 @@ impl Lists {
                 watch.listing.clear();
                 let first = !std::mem::replace(&mut self.begun, true);
                 first
-                    .then_some(Step::Event(Event::Init))
+                    .then_some(Step::Event(Box::new(Event::Init)))
                     .into_iter()
                     .collect()
             }
@@ -134,7 +134,7 @@ impl Lists {
                 } else {
                     Event::InitApply(object)
                 };
-                vec![Step::Event(event)]
+                vec![Step::Event(Box::new(event))]
             }
             Event::InitDone => {
                 watch.done = true;
@@ -144,7 +144,7 @@ impl Lists {
                 let mut steps: Vec<Step> = gone.collect();
                 if !self.complete && self.watches.iter().all(|watch| watch.done) {
                     self.complete = true;
-                    steps.push(Step::Event(Event::InitDone));
+                    steps.push(Step::Event(Box::new(Event::InitDone)));
                 }
                 steps
             }
@@ -153,14 +153,14 @@ impl Lists {
                     return Vec::new();
                 };
                 watch.known.insert(binding_ref(&object));
-                vec![Step::Event(Event::Apply(object))]
+                vec![Step::Event(Box::new(Event::Apply(object)))]
             }
             Event::Delete(object) => {
                 let Some(object) = readable(object) else {
                     return Vec::new();
                 };
                 watch.known.remove(&binding_ref(&object));
-                vec![Step::Event(Event::Delete(object))]
+                vec![Step::Event(Box::new(Event::Delete(object)))]
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::sync::identity::BindingRef;
 use crate::sync::reason::Reason;
 
 /// After this long an edit that polling found should have been announced (`design/receiver.md` §4).
-const SILENCE: Duration = Duration::from_secs(600);
+const SILENCE: Duration = Duration::from_mins(10);
 
 /// Adds what is known of the webhook to an observation.
 pub(super) async fn observe(

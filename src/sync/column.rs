@@ -227,8 +227,8 @@ fn parse_tstz_range(text: &str) -> Option<ColumnValue> {
 mod tests {
     use super::*;
 
-    fn parse(kind: ColumnKind, text: &str) -> ColumnValue {
-        ColumnValue::parse(&kind, Some(text))
+    fn parse(kind: impl std::borrow::Borrow<ColumnKind>, text: &str) -> ColumnValue {
+        ColumnValue::parse(kind.borrow(), Some(text))
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn column(value: &PropertyValue, field: &Field) -> Converted<ColumnValue> {
     match value {
         PropertyValue::Text { plain, .. } => text(plain, column),
         PropertyValue::Line(line) => text(line.as_deref().unwrap_or_default(), column),
-        PropertyValue::Number(None) => empty(column),
+        PropertyValue::Number(None) | PropertyValue::Date(None) => empty(column),
         PropertyValue::Number(Some(number)) => number_to_column(number, &column.kind),
         PropertyValue::Checkbox(checked) => Ok(ColumnValue::Boolean(*checked)),
         PropertyValue::Choice(choice) => {
@@ -72,7 +72,6 @@ pub fn column(value: &PropertyValue, field: &Field) -> Converted<ColumnValue> {
                 None => empty(column),
             }
         }
-        PropertyValue::Date(None) => empty(column),
         PropertyValue::Date(Some(date)) => dates::to_column(date, &column.kind),
         PropertyValue::Moment(moment) => dates::moment_to_column(*moment, &column.kind),
     }
