@@ -68,11 +68,11 @@ impl World {
         let postgres_directory = root.path().join("postgres");
         let directory = root.path().join("control-plane");
         let (control_plane, postgres) = tokio::try_join!(
-            ControlPlane::start(&directory),
-            Postgres::start(&postgres_directory, &options.postgres),
+            Box::pin(ControlPlane::start(&directory)),
+            Box::pin(Postgres::start(&postgres_directory, &options.postgres)),
         )?;
         if !options.bare {
-            manifests::install(&control_plane).await?;
+            Box::pin(manifests::install(&control_plane)).await?;
         }
         Ok(Self {
             control_plane,

@@ -150,7 +150,7 @@ async fn leaves_nothing_behind() {
         bare: true,
         ..Default::default()
     });
-    let world = Box::pin(world).await.unwrap();
+    let world = world.await.unwrap();
     let folder = world.directory().to_owned();
     let address = world.postgres().address();
     assert!(folder.is_dir());

@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let outcome = match Cli::parse().command {
-        Command::Up { detach: false } => Box::pin(up::stay()).await,
+        Command::Up { detach: false } => up::stay().await,
         Command::Up { detach: true } => up::detach().await,
         Command::Down => down::run().await,
     };
