@@ -12,6 +12,8 @@ use kube::{Client, Resource};
 use notion_sync_operator::api::{NotionSyncBinding, crd};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use world::World;
+use world::scene::Scene;
 
 const BASE: &str = include_str!("data/crd/base.yaml");
 const RULES: &str = include_str!("data/crd/rules.yaml");
@@ -118,8 +120,16 @@ fn answer(answer: Result<Value, kube::Error>) -> Result<Value, String> {
     })
 }
 
-/// Every example of every rule, in a namespace of the caller's.
-pub(crate) async fn every_rule_holds(client: Client, namespace: &str) {
+async fn scene() -> Scene<'static> {
+    let world = World::shared().await.expect("the world starts");
+    world.scene("crd").await.expect("a scene")
+}
+
+/// Every example of every rule.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rule_holds() {
+    let scene = scene().await;
+    let (client, namespace) = (scene.client().await.unwrap(), scene.name());
     let server = Server {
         client,
         namespace: namespace.to_owned(),
@@ -156,7 +166,10 @@ pub(crate) async fn every_rule_holds(client: Client, namespace: &str) {
 }
 
 /// The bounds that are too long to write down, and the largest object within all of them.
-pub(crate) async fn bounds_hold(client: Client, namespace: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_hold() {
+    let scene = scene().await;
+    let (client, namespace) = (scene.client().await.unwrap(), scene.name());
     let server = Server {
         client,
         namespace: namespace.to_owned(),
@@ -196,7 +209,10 @@ pub(crate) async fn bounds_hold(client: Client, namespace: &str) {
 }
 
 /// Defaults are part of the stored object; an explicit null takes the default too.
-pub(crate) async fn defaults_are_written_out(client: Client, namespace: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn defaults_are_written_out() {
+    let scene = scene().await;
+    let (client, namespace) = (scene.client().await.unwrap(), scene.name());
     let server = Server {
         client,
         namespace: namespace.to_owned(),
@@ -232,7 +248,10 @@ pub(crate) async fn defaults_are_written_out(client: Client, namespace: &str) {
 }
 
 /// A spec that is applied again and again, as a tool that watches a repository does, stays one generation.
-pub(crate) async fn applying_again_changes_nothing(client: Client, namespace: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn applying_again_changes_nothing() {
+    let scene = scene().await;
+    let (client, namespace) = (scene.client().await.unwrap(), scene.name());
     let resource = ApiResource::erase::<NotionSyncBinding>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
     let mut object = base();

@@ -1,7 +1,8 @@
 //! What the controller does to the API server, with the rights that `deploy/` ships and no others:
 //! Secrets by name, the Lease, status and Events.
 //!
-//! `admin` may do everything; `operator` carries the token of the shipped `ServiceAccount`.
+//! `admin` may do everything; `operator` carries the token of the shipped `ServiceAccount`. Where
+//! `deploy/` grants a right in the operator's own namespace, the scene's namespace plays that part.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +28,22 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use world::World;
+use world::control_plane::client_of;
+use world::scene::Scene;
+
+use crate::support::own_leases;
+
+async fn scene() -> (Scene<'static>, Client) {
+    let world = World::shared().await.expect("the world starts");
+    let scene = world.scene("leaves").await.expect("a scene");
+    let options = scene
+        .operator_options("http://127.0.0.1:9")
+        .await
+        .expect("options");
+    let operator = client_of(&options.kubeconfig).await.expect("a client");
+    (scene, operator)
+}
 
 fn key(key: &str) -> SecretKey {
     SecretKey {
@@ -36,11 +53,10 @@ fn key(key: &str) -> SecretKey {
 }
 
 /// Reading, polling and completing a Secret, and what the operator may not do.
-pub(crate) async fn secrets_are_read_and_completed(
-    admin: Client,
-    operator: Client,
-    namespace: &str,
-) {
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_read_and_completed() {
+    let (scene, operator) = scene().await;
+    let (admin, namespace) = (scene.client().await.unwrap(), scene.name());
     let api: Api<Secret> = Api::namespaced(admin, namespace);
     let theirs: Api<Secret> = Api::namespaced(operator.clone(), namespace);
     let secrets = Secrets::new(operator);
@@ -107,11 +123,11 @@ fn secret(data: &[(&str, &str)]) -> Secret {
 
 /// Of two candidates one leads; the other follows at once after a release, and in less than 20 s
 /// after a death.
-pub(crate) async fn one_leads_and_another_follows(
-    admin: Client,
-    operator: Client,
-    namespace: &str,
-) {
+#[tokio::test(flavor = "multi_thread")]
+async fn one_leads_and_another_follows() {
+    let (scene, operator) = scene().await;
+    let (admin, namespace) = (scene.client().await.unwrap(), scene.name());
+    own_leases(&scene).await;
     let leases: Api<Lease> = Api::namespaced(admin, namespace);
     let stop = [
         CancellationToken::new(),
@@ -196,11 +212,10 @@ fn subject() -> Subject {
 }
 
 /// Status and Events of a binding that fails, recovers and is deleted.
-pub(crate) async fn status_and_events_tell_a_story(
-    admin: Client,
-    operator: Client,
-    namespace: &str,
-) {
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_events_tell_a_story() {
+    let (scene, operator) = scene().await;
+    let (admin, namespace) = (scene.client().await.unwrap(), scene.name());
     let resource = ApiResource::erase::<NotionSyncBinding>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(admin.clone(), namespace, &resource);
     let mut object: Value = serde_yaml::from_str(include_str!("data/crd/base.yaml")).unwrap();

@@ -2,6 +2,10 @@
 //! imitation of Notion. `support` makes a stage for each test; the operator runs as a process under
 //! the `ServiceAccount` that `deploy/` ships.
 
+mod crd;
 mod flow;
+mod kube_leaves;
 mod layering;
+mod store_base;
+mod store_binding;
 mod support;

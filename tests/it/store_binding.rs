@@ -1,6 +1,6 @@
 //! The port over a real Postgres: reading, applying, recording, auditing, and the inbox.
 //!
-//! `TEST_POSTGRES_URI` names a superuser of the server; every test has a database of its own.
+//! Every test has a database of its own on the shared server.
 
 #![allow(
     clippy::unwrap_used,

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use notion_imitation::{DataSourceSpec, Handle, Imitation, Options};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 use world::World;
 use world::manifests::{binding, merged, minimal_spec};
 use world::operator::{Operator, OperatorOptions};
+use world::paths;
 use world::scene::Scene;
 
 /// The static admin token of every stage.
@@ -238,6 +240,18 @@ impl Stage {
     /// How many audit rows there are with this condition.
     pub(crate) async fn count(&self, query: &str) -> i64 {
         self.text(query).await.and_then(|text| text.parse().ok()).unwrap_or(-1)
+    }
+}
+
+/// Grants the operator's account in the scene's namespace what `deploy/` grants it over Leases in its
+/// own, so that operators of one scene elect a leader among themselves.
+pub(crate) async fn own_leases(scene: &Scene<'_>) {
+    let shipped = paths::repository().join("deploy/rbac/leases.yaml");
+    let shipped = std::fs::read_to_string(shipped).expect("the shipped Role");
+    for document in serde_yaml::Deserializer::from_str(&shipped) {
+        let mut object = Value::deserialize(document).expect("YAML");
+        object["metadata"]["namespace"] = scene.name().into();
+        scene.apply(&object).await.expect("the Role is accepted");
     }
 }
 

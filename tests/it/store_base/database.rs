@@ -2,22 +2,28 @@
 
 use std::str::FromStr;
 
+use ::world::postgres::SUPERUSER;
 use notion_sync_operator::store::connection::ConnectionString;
 use notion_sync_operator::store::hosts::HostPolicy;
 use notion_sync_operator::store::pool::Pools;
+use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-/// The server's superuser, as a URI.
-fn admin_uri() -> String {
-    std::env::var("TEST_POSTGRES_URI")
-        .expect("TEST_POSTGRES_URI must name a superuser of a Postgres server for tests")
+/// The shared server's superuser, as a URI.
+async fn admin_uri() -> String {
+    let world = ::world::World::shared().await.expect("the world starts");
+    let server = world.postgres();
+    server
+        .uri("postgres", SUPERUSER)
+        .expect("the superuser has a URI")
 }
 
 /// A database that only this test knows.
 pub(crate) struct Database {
     options: PgConnectOptions,
+    superuser: String,
     name: String,
     admin: PgPool,
 }
@@ -25,7 +31,8 @@ pub(crate) struct Database {
 impl Database {
     /// Creates an empty one.
     pub(crate) async fn create() -> Self {
-        let options = PgConnectOptions::from_str(&admin_uri()).expect("TEST_POSTGRES_URI");
+        let admin = admin_uri().await;
+        let options = PgConnectOptions::from_str(&admin).expect("a URI");
         let name = unique("test");
         let server = PgPool::connect_with(options.clone()).await.unwrap();
         let create = format!("CREATE DATABASE \"{name}\"");
@@ -34,15 +41,16 @@ impl Database {
             .await
             .unwrap();
         server.close().await;
-        Self::open(options, name)
+        Self::open(options, admin, name)
     }
 
-    fn open(options: PgConnectOptions, name: String) -> Self {
+    fn open(options: PgConnectOptions, superuser: String, name: String) -> Self {
         let admin = PgPoolOptions::new()
             .max_connections(2)
             .connect_lazy_with(options.clone().database(&name));
         Self {
             options,
+            superuser,
             name,
             admin,
         }
@@ -81,16 +89,21 @@ impl Database {
 
     /// A pool of the operator's own making, for the superuser.
     pub(crate) async fn pool(&self) -> PgPool {
-        let user = self.options.get_username().to_owned();
-        self.pool_of(&user).await
+        let mut uri = Url::parse(&self.superuser).unwrap();
+        uri.set_path(&self.name);
+        open(uri.as_str()).await
     }
 
     /// A pool of the operator's own making.
     pub(crate) async fn pool_of(&self, role: &str) -> PgPool {
-        let connection = ConnectionString::parse(&self.uri(role), None).unwrap();
-        let pools = Pools::new(HostPolicy::default());
-        pools.get(&connection).await.unwrap()
+        open(&self.uri(role)).await
     }
+}
+
+async fn open(uri: &str) -> PgPool {
+    let connection = ConnectionString::parse(uri, None).unwrap();
+    let pools = Pools::new(HostPolicy::default());
+    pools.get(&connection).await.unwrap()
 }
 
 fn unique(prefix: &str) -> String {

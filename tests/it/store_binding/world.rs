@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ::world::postgres::SUPERUSER;
 use notion_sync_operator::metrics::Metrics;
 use notion_sync_operator::store::BindingStore;
 use notion_sync_operator::store::catalog::inspect;
@@ -22,22 +23,23 @@ use notion_sync_operator::sync::mapping::{
 use notion_sync_operator::sync::page::{
     PageProperty, PageSnapshot, PropertyRead, PropertyType, PropertyValue, Provenance,
 };
+use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 /// A database that only one test knows.
 pub(crate) struct Database {
-    options: PgConnectOptions,
+    superuser: String,
     pub(crate) name: String,
     pub(crate) admin: PgPool,
 }
 
 impl Database {
     pub(crate) async fn create() -> Self {
-        let uri = std::env::var("TEST_POSTGRES_URI")
-            .expect("TEST_POSTGRES_URI must name a superuser of a Postgres server for tests");
-        let options = PgConnectOptions::from_str(&uri).expect("TEST_POSTGRES_URI");
+        let shared = ::world::World::shared().await.expect("the world starts");
+        let superuser = shared.postgres().uri("postgres", SUPERUSER).expect("a URI");
+        let options = PgConnectOptions::from_str(&superuser).expect("a URI");
         let name = format!("test_{}", Uuid::new_v4().simple());
         let server = PgPool::connect_with(options.clone()).await.unwrap();
         let create = format!("CREATE DATABASE \"{name}\"");
@@ -48,9 +50,9 @@ impl Database {
         server.close().await;
         let admin = PgPoolOptions::new()
             .max_connections(4)
-            .connect_lazy_with(options.clone().database(&name));
+            .connect_lazy_with(options.database(&name));
         Self {
-            options,
+            superuser,
             name,
             admin,
         }
@@ -96,10 +98,13 @@ impl Database {
 
     /// A pool of the operator's own making, for the superuser or another role.
     pub(crate) async fn pool(&self, role: Option<&str>) -> PgPool {
-        let (host, port) = (self.options.get_host(), self.options.get_port());
-        let role = role.unwrap_or_else(|| self.options.get_username());
-        let uri = format!("postgres://{role}:p%40ss@{host}:{port}/{}", self.name);
-        let connection = ConnectionString::parse(&uri, None).unwrap();
+        let mut uri = Url::parse(&self.superuser).unwrap();
+        uri.set_path(&self.name);
+        if let Some(role) = role {
+            uri.set_username(role).unwrap();
+            uri.set_password(Some("p@ss")).unwrap();
+        }
+        let connection = ConnectionString::parse(uri.as_str(), None).unwrap();
         Pools::new(HostPolicy::default())
             .get(&connection)
             .await
