@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -169,11 +169,53 @@ impl ControlPlane {
             .token)
     }
 
+    /// Makes it hang, connections and all, until the answer is dropped; only for a control plane of
+    /// one's own.
+    pub fn pause(&self) -> Result<Paused> {
+        let process = self
+            .process
+            .as_ref()
+            .context("an existing cluster cannot be paused")?;
+        let paused = Paused {
+            group: process.pid(),
+        };
+        paused.signal("STOP")?;
+        Ok(paused)
+    }
+
     /// Stops it; an existing cluster stays.
     pub async fn stop(&self) {
         if let Some(process) = &self.process {
             process.release();
             process.ended().await;
+        }
+    }
+}
+
+/// A control plane that hangs; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Paused {
+    group: u32,
+}
+
+impl Paused {
+    fn signal(&self, name: &str) -> Result<()> {
+        let group = format!("-{}", self.group);
+        let status = Command::new("kill")
+            .args(["-s", name, "--", &group])
+            .status();
+        ensure!(
+            status.context("run kill")?.success(),
+            "the control plane is gone"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if let Err(error) = self.signal("CONT") {
+            tracing::warn!(error = %error, "the control plane stays paused");
         }
     }
 }

@@ -22,6 +22,7 @@ struct Said {
 /// A running child; dropping it lets it end by itself.
 #[derive(Debug)]
 pub(crate) struct Tied {
+    pid: u32,
     input: Mutex<Option<ChildStdin>>,
     said: watch::Receiver<Said>,
 }
@@ -34,6 +35,7 @@ impl Tied {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
+        let pid = child.id();
         let (sender, said) = watch::channel(Said::default());
         let input = child.stdin.take();
         let output = child.stdout.take();
@@ -41,9 +43,15 @@ impl Tied {
             .name("tied-child".to_owned())
             .spawn(move || listen(child, output, &sender))?;
         Ok(Self {
+            pid,
             input: Mutex::new(input),
             said,
         })
+    }
+
+    /// The child's process id, which is also its group's.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends one line to the child.
