@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// A Kubernetes operator that keeps a Notion database and a Postgres table in step.
 #[derive(Debug, Parser)]
@@ -15,6 +15,33 @@ pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl CommandLine {
+    /// Reads the arguments and the environment of this process; ends it with an explanation if they
+    /// cannot be understood, or if help was asked for.
+    pub fn read() -> Self {
+        let matches = Self::with_environment().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command, for which an empty variable of the environment is one that is not set: a
+    /// manifest cannot leave out an entry that it has.
+    fn with_environment() -> clap::Command {
+        let is_empty = |argument: &Arg| {
+            let value = argument.get_env().and_then(std::env::var_os);
+            value.is_some_and(|value| value.is_empty())
+        };
+        Self::command().mut_subcommand("run", |run| {
+            run.mut_args(|argument| {
+                if is_empty(&argument) {
+                    argument.env(clap::builder::Resettable::Reset)
+                } else {
+                    argument
+                }
+            })
+        })
+    }
 }
 
 /// What the binary can do.
@@ -54,7 +81,7 @@ pub struct Config {
     /// Whether only the holder of the Lease works on bindings.
     #[arg(long, env = "LEADER_ELECT", default_value_t = true,
         action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
-        value_parser = parse_switch)]
+        value_parser = |text: &str| parse_switch(text, true))]
     pub leader_elect: bool,
     /// A file that holds the static admin token.
     #[arg(long, env = "ADMIN_TOKEN_FILE")]
@@ -66,7 +93,7 @@ pub struct Config {
     /// Whether bindings may accept webhooks without any authentication.
     #[arg(long, env = "ALLOW_UNVERIFIED_WEBHOOKS", default_value_t = false,
         action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
-        value_parser = parse_switch)]
+        value_parser = |text: &str| parse_switch(text, false))]
     pub allow_unverified_webhooks: bool,
     /// The form of log lines.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
@@ -112,10 +139,12 @@ fn listed(entries: &[String]) -> Vec<String> {
     trimmed.filter(|entry| !entry.is_empty()).collect()
 }
 
-fn parse_switch(text: &str) -> Result<bool, String> {
+/// An empty value is the default.
+fn parse_switch(text: &str, default: bool) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" | "" => Ok(false),
+        "false" | "0" | "no" => Ok(false),
+        "" => Ok(default),
         _ => Err("write true or false".to_owned()),
     }
 }
@@ -165,6 +194,8 @@ mod tests {
             "--admin-token-file=",
         ])
         .unwrap();
+        let empty = run(&["--leader-elect=", "--allow-unverified-webhooks="]).unwrap();
+        assert!(empty.leader_elect && !empty.allow_unverified_webhooks);
         assert_eq!(config.namespaces(), ["a", "b"]);
         assert!(config.host_rules().is_empty());
         assert!(!config.leader_elect && config.allow_unverified_webhooks);

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
 use notion_sync_operator::config::{Command, CommandLine, Config};
 use notion_sync_operator::{api, app, shutdown, telemetry};
 
 fn main() -> ExitCode {
-    let outcome = match CommandLine::parse().command {
+    let outcome = match CommandLine::read().command {
         Command::Crd => api::crd_yaml()
             .map(|yaml| print!("{yaml}"))
             .map_err(Into::into),
