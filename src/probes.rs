@@ -18,15 +18,21 @@ const STALLED_AFTER_SECONDS: i64 = 300;
 /// What the probes tell: whether the process can receive, and whether its loops still turn.
 #[derive(Debug, Default)]
 pub struct Vitals {
-    ready: AtomicBool,
+    listed: AtomicBool,
+    identified: AtomicBool,
     stopping: AtomicBool,
     last_beat: AtomicI64,
 }
 
 impl Vitals {
     /// The first complete list of bindings is in.
-    pub fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    pub fn set_listed(&self) {
+        self.listed.store(true, Ordering::Release);
+    }
+
+    /// The cluster is known by its id, so that events can be stored under it.
+    pub fn set_identified(&self) {
+        self.identified.store(true, Ordering::Release);
     }
 
     /// The process stops: no more requests, please.
@@ -34,14 +40,14 @@ impl Vitals {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Whether the first complete list of bindings is in.
+    /// Whether requests can be answered: the cluster is known, and so is every binding.
     pub fn is_listed(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.listed.load(Ordering::Acquire) && self.identified.load(Ordering::Acquire)
     }
 
     /// Whether requests are welcome.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
+        self.is_listed() && !self.stopping.load(Ordering::Acquire)
     }
 
     /// A loop of the process turned.

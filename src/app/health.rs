@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::sink::InboxSink;
 use crate::api::NotionSyncBinding;
 use crate::api::status::{DriftStatus, Health as StatusHealthWord};
 use crate::controller::conditions::{self, Truth, kind};
@@ -23,11 +24,12 @@ use crate::webhook::admin::ports::{
 /// Answers from status and from the state schema.
 pub(super) struct StatusHealth {
     context: Arc<Context>,
+    sink: Arc<InboxSink>,
 }
 
 impl StatusHealth {
-    pub(super) const fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    pub(super) const fn new(context: Arc<Context>, sink: Arc<InboxSink>) -> Self {
+        Self { context, sink }
     }
 }
 
@@ -48,11 +50,13 @@ impl HealthSource for StatusHealth {
         values: bool,
     ) -> BoxFuture<'a, Result<HealthDetails, HealthError>> {
         Box::pin(async move {
-            // A binding whose database was never reached has no details yet.
-            let Some(inbox) = self.context.inboxes.of(binding) else {
-                return Ok(HealthDetails::default());
-            };
-            let owner = owner(&self.context.cluster_id, binding);
+            // Another replica may be the one that works on the binding: this one opens its database
+            // for the first time here.
+            let inbox = self.sink.inbox_to_read(binding).await;
+            let inbox = inbox.map_err(|error| HealthError {
+                source: Some(Box::new(error)),
+            })?;
+            let owner = owner(self.context.cluster_id(), binding);
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let found = details(inbox.pool(), &owner, limit, values).await;
             let found = found.map_err(|error| HealthError {

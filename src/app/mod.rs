@@ -91,8 +91,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         nudges,
         &metrics,
         Arc::clone(&vitals),
-    )
-    .await?;
+    )?;
 
     // Three stages of the end: requests, passes, lease.
     let (draining, released) = (CancellationToken::new(), CancellationToken::new());
@@ -102,8 +101,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         draining.clone(),
     ));
     let (elector, leadership) = election(&config, client, &identity, released.clone());
-    let passes = tokio::spawn(controller::run(
-        Arc::clone(&context),
+    let passes = tokio::spawn(work(
+        context,
+        config.pod_namespace.clone(),
         leadership,
         draining.clone(),
     ));
@@ -124,12 +124,28 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Works on bindings once the cluster is known. The receiver answers 503 until then.
+async fn work(
+    context: Arc<Context>,
+    own_namespace: String,
+    leadership: watch::Receiver<Leadership>,
+    stop: CancellationToken,
+) {
+    let id = cluster_id(&context.kube, &own_namespace);
+    if let Some(id) = stop.run_until_cancelled(id).await {
+        // Nobody else sets it.
+        let _ = context.cluster_id.set(id);
+        context.vitals.set_identified();
+        controller::run(context, leadership, stop).await;
+    }
+}
+
 async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener.with_context(|| format!("{flag} {address} cannot be listened on"))
 }
 
-async fn context(
+fn context(
     config: &Config,
     client: &Client,
     identity: &str,
@@ -159,7 +175,7 @@ async fn context(
         nudges,
         metrics: metrics.clone(),
         vitals,
-        cluster_id: cluster_id(client, &config.pod_namespace).await.into(),
+        cluster_id: Arc::default(),
         holder: holder.into(),
         allow_unverified_webhooks: config.allow_unverified_webhooks,
     }))
@@ -192,13 +208,14 @@ async fn cluster_id(client: &Client, own: &str) -> String {
 
 fn site(config: &Config, context: &Arc<Context>, metrics: Metrics) -> Arc<Site> {
     let limits = Limits::default().within_open_files();
+    let sink = Arc::new(sink::InboxSink::new(Arc::clone(context)));
     let ports = Ports {
         directory: Arc::new(directory::Bindings::new(Arc::clone(context))),
         credentials: Arc::new(credentials::SecretCredentials::new(Arc::clone(context))),
-        sink: Arc::new(sink::InboxSink::new(Arc::clone(context))),
+        sink: sink.clone(),
     };
     let reviewer = reviewer::ApiReviewer::new(context.kube.clone(), config.admin_token_path());
-    let health = health::StatusHealth::new(Arc::clone(context));
+    let health = health::StatusHealth::new(Arc::clone(context), sink);
     let allow_unverified = config.allow_unverified_webhooks;
     Arc::new(Site {
         receiver: Receiver::new(ports, metrics, limits.clone(), allow_unverified),

@@ -42,6 +42,16 @@ impl InboxSink {
         opened.map_err(|error| self.failed(binding, error))
     }
 
+    /// The inbox of a binding, for readers: whether it can be reached says nothing about events.
+    pub(super) async fn inbox_to_read(&self, binding: &BindingRef) -> Result<Inbox, SinkError> {
+        let connection = self.connection(binding).await?;
+        let opened = self.context.inboxes.open(binding, &connection).await;
+        opened.map_err(|error| SinkError {
+            reason: Reason::DatabaseUnavailable,
+            source: Some(Box::new(error)),
+        })
+    }
+
     async fn connection(&self, binding: &BindingRef) -> Result<ConnectionString, SinkError> {
         if let Some((read, connection)) = self.known().get(binding)
             && read.elapsed() < FRESH
@@ -91,7 +101,7 @@ impl InboxSink {
     }
 
     fn owner(&self, binding: &BindingRef) -> String {
-        owner(&self.context.cluster_id, binding)
+        owner(self.context.cluster_id(), binding)
     }
 }
 

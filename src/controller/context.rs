@@ -1,6 +1,6 @@
 //! What every reconcile shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -41,8 +41,9 @@ pub struct Context {
     pub metrics: Metrics,
     /// What the probes tell.
     pub vitals: Arc<Vitals>,
-    /// UID of `kube-system` (of the operator's own namespace where it has no cluster rights).
-    pub cluster_id: Arc<str>,
+    /// UID of `kube-system` (of the operator's own namespace where it has no cluster rights), once
+    /// it was read; nothing is stored or claimed before.
+    pub cluster_id: Arc<OnceLock<String>>,
     /// Identity of this process in claims: another one raises the epoch.
     pub holder: Arc<str>,
     /// Whether bindings may list `None`.
@@ -50,6 +51,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// What tells this cluster from others in claims and in the inbox; empty until
+    /// [`Vitals::is_listed`] says that the receiver may serve.
+    pub fn cluster_id(&self) -> &str {
+        self.cluster_id.get().map_or("", String::as_str)
+    }
+
     /// Whether another claim's binding exists. In a namespace that is not watched nobody can tell,
     /// and a claim is never taken from the living.
     pub fn is_live(&self, other: &BindingRef, uid: &str) -> bool {

@@ -80,10 +80,10 @@ async fn ask(context: &Context, database: Fingerprint, upkeep: bool) -> Result<A
         return Ok(Answer::default());
     };
     let asked = async {
-        let owners = inbox.owners_with_due_events(&context.cluster_id).await?;
+        let owners = inbox.owners_with_due_events(context.cluster_id()).await?;
         let mut counts = InboxCounts::default();
         if upkeep {
-            counts = inbox.counts(&context.cluster_id).await?;
+            counts = inbox.counts(context.cluster_id()).await?;
             inbox.prune().await?;
         }
         Ok::<_, crate::store::StoreError>((owners, counts))

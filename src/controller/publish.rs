@@ -11,7 +11,7 @@ use super::events::{self, Notice};
 use super::findings::Findings;
 use super::session::Session;
 use super::status::{Observation, PassFact, SchemaCheck, Subject, compute};
-use super::status_writer::{StatusWriter, Target, Written};
+use super::status_writer::{IDLE_WRITE, StatusWriter, Target, Written};
 use super::webhook_check;
 use super::worker::{Memory, Receipts};
 use crate::api::status::{Health, ProgressStatus};
@@ -252,12 +252,14 @@ pub fn health_now(binding: &NotionSyncBinding) -> Health {
     let last = status
         .and_then(|status| status.last_sync_time.as_ref())
         .map(|time| time.0);
-    // Status itself is written at most once in five minutes while nothing changes.
     let now = Timestamp::now();
     let shown = status
         .and_then(|status| status.health)
         .unwrap_or(Health::Unknown);
-    let current = super::status::health(&subject(binding), conditions, last, now);
+    let mut subject = subject(binding);
+    // While nothing changes, status is this much behind the passes.
+    subject.interval += subject.interval.max(IDLE_WRITE) / 3;
+    let current = super::status::health(&subject, conditions, last, now);
     if current == Health::Unknown && shown == Health::Failing {
         shown
     } else {

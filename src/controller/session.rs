@@ -317,7 +317,7 @@ async fn join(
             plan: Arc::clone(&plan),
             table: database.table.clone(),
             claim,
-            owner: claim::owner(&context.cluster_id, &name),
+            owner: claim::owner(context.cluster_id(), &name),
             metrics: context.metrics.clone(),
         })
         .await
@@ -369,7 +369,7 @@ async fn claim_table(
 ) -> Result<Claim, StoreError> {
     let is_live = |other: &BindingRef, uid: &str| context.is_live(other, uid);
     let request = ClaimRequest {
-        cluster_id: &context.cluster_id,
+        cluster_id: context.cluster_id(),
         binding: name,
         uid: &binding.uid().unwrap_or_default(),
         data_source: notion.source.id,

@@ -18,7 +18,7 @@ use crate::api::{GROUP, KIND, NotionSyncBinding, VERSION};
 pub const STATUS_MANAGER: &str = "notion-sync-operator/status";
 
 /// Times alone are written at most this often, or once an interval if that is longer.
-const IDLE_WRITE: Duration = Duration::from_mins(5);
+pub(super) const IDLE_WRITE: Duration = Duration::from_mins(5);
 
 /// The object whose status is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub async fn run(
             note(&event, &mut seen, &nudges);
             store.apply_watcher_event(&event);
             if matches!(event, watcher::Event::InitDone) {
-                vitals.set_ready();
+                vitals.set_listed();
             }
         }
     }

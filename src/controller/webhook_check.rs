@@ -31,7 +31,7 @@ pub(super) async fn observe(
     if binding.spec.webhook.is_none() {
         return;
     }
-    let owner = crate::store::claim::owner(&context.cluster_id, name);
+    let owner = crate::store::claim::owner(context.cluster_id(), name);
     let receipts = match inbox {
         Some(inbox) => inbox.receipts(&owner).await.ok(),
         None => None,
