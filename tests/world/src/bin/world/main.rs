@@ -1,6 +1,9 @@
-//! The local world by hand: `world up` starts it and stays, `world down` ends it.
+//! The local world by hand: `world demo` shows the main job, `world up` starts the same world and
+//! stays, `world down` ends it.
 
+mod demo;
 mod down;
+mod playground;
 mod state;
 mod up;
 
@@ -18,6 +21,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the main job, step by step.
+    Demo,
     /// Start the world, print how to use it, and stay until Ctrl-C or `world down`.
     Up {
         /// Return once the world is up; it goes on in the background.
@@ -37,7 +42,8 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let outcome = match Cli::parse().command {
-        Command::Up { detach: false } => up::stay().await,
+        Command::Demo => Box::pin(demo::run()).await,
+        Command::Up { detach: false } => Box::pin(up::stay()).await,
         Command::Up { detach: true } => up::detach().await,
         Command::Down => down::run().await,
     };

@@ -10,15 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
-use world::notion::{self, Handle};
-use world::scene::Scene;
 use world::wait::eventually;
 use world::{World, WorldOptions, paths};
 
+use crate::playground::{ADMIN_TOKEN, Playground};
 use crate::state::State;
 
-/// The namespace, database and role to play with.
-const PLAYGROUND: &str = "playground";
 const START_TIMEOUT: Duration = Duration::from_mins(3);
 const STOP_POLL: Duration = Duration::from_millis(200);
 
@@ -42,18 +39,19 @@ pub(crate) async fn stay() -> Result<()> {
 /// Sets the playground up, tells about it, and waits for the end.
 #[expect(clippy::print_stdout, reason = "this is a program for the terminal")]
 async fn play(world: &World, state: &State, end: impl Future<Output = Result<()>>) -> Result<()> {
-    let notion = notion::start(notion::Options::default()).await?;
-    let scene = world.scene_named(PLAYGROUND.to_owned()).await?;
-    scene.apply_usual_secrets(&notion.token()).await?;
+    let play = Playground::set(world).await?;
+    play.bind().await?;
+    play.subscribe().await?;
     let original = std::fs::read(world.control_plane().kubeconfig())?;
     world::files::write_private(&state.path("kubeconfig"), &original)?;
-    let guide = guide(&scene, &notion, state)?;
+    let guide = guide(&play, state)?;
     println!("{guide}");
     state.announce(&guide)?;
     end.await
 }
 
-fn guide(scene: &Scene<'_>, notion: &Handle, state: &State) -> Result<String> {
+fn guide(play: &Playground<'_>, state: &State) -> Result<String> {
+    let (scene, notion) = (&play.scene, &play.notion);
     let programs = paths::control_plane()?;
     let programs = programs
         .parent()
@@ -70,7 +68,7 @@ fn guide(scene: &Scene<'_>, notion: &Handle, state: &State) -> Result<String> {
         "  export PATH={}:$PATH    # kubectl",
         programs.display()
     )?;
-    writeln!(text, "  kubectl --namespace {} get secrets\n", scene.name())?;
+    writeln!(text, "  kubectl --namespace {} get notionsyncbindings\n", scene.name())?;
     writeln!(
         text,
         "API server  {}",
@@ -87,6 +85,17 @@ fn guide(scene: &Scene<'_>, notion: &Handle, state: &State) -> Result<String> {
         text,
         "            {}/_control    to play people and weather\n",
         notion.base_url()
+    )?;
+    writeln!(
+        text,
+        "Operator    {}    metrics {}",
+        play.operator.url("/"),
+        play.operator.metrics_url("/metrics")
+    )?;
+    writeln!(
+        text,
+        "            curl -H 'Authorization: Bearer {ADMIN_TOKEN}' {}\n",
+        play.operator.url("/api/admin/sync/health")
     )?;
     write!(text, "End it with `make down` or Ctrl-C.")?;
     Ok(text)
