@@ -1,6 +1,7 @@
 //! The local world by hand: `world demo` shows the main job, `world up` starts the same world and
 //! stays, `world down` ends it.
 
+mod bench;
 mod demo;
 mod down;
 mod playground;
@@ -21,6 +22,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure, and print the figures.
+    Bench {
+        /// One of latency, ingest, scan, idle, many; all without it.
+        only: Option<String>,
+    },
     /// Show the main job, step by step.
     Demo,
     /// Start the world, print how to use it, and stay until Ctrl-C or `world down`.
@@ -42,6 +48,7 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let outcome = match Cli::parse().command {
+        Command::Bench { only } => Box::pin(bench::run(only.as_deref())).await,
         Command::Demo => Box::pin(demo::run()).await,
         Command::Up { detach: false } => Box::pin(up::stay()).await,
         Command::Up { detach: true } => up::detach().await,

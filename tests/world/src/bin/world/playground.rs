@@ -15,7 +15,7 @@ use world::scene::Scene;
 use world::{notion, wait};
 
 /// The namespace, the database and its owner.
-const NAME: &str = "team-a";
+pub(crate) const NAME: &str = "team-a";
 /// The binding.
 pub(crate) const BINDING: &str = "projects";
 /// The static token of the admin API.
@@ -51,8 +51,13 @@ pub(crate) fn title(text: &str) -> Value {
 impl<'w> Playground<'w> {
     /// Sets everything up but the binding.
     pub(crate) async fn set(world: &'w World) -> Result<Self> {
+        Self::set_in(world, NAME).await
+    }
+
+    /// The same in another namespace and database.
+    pub(crate) async fn set_in(world: &'w World, name: &str) -> Result<Self> {
         let notion = notion::start(notion::Options::default()).await?;
-        let scene = world.scene_named(NAME.to_owned()).await?;
+        let scene = world.scene_named(name.to_owned()).await?;
         let schema = json!({
             "Name": {"title": {}},
             "Status": {"status": {"options": [
@@ -104,10 +109,39 @@ impl<'w> Playground<'w> {
 
     /// Applies the binding and waits until it is Ready.
     pub(crate) async fn bind(&self) -> Result<String> {
+        self.bind_within(60).await
+    }
+
+    /// The same, for a first scan that may take so many seconds.
+    pub(crate) async fn bind_within(&self, seconds: u32) -> Result<String> {
         self.scene.apply(&self.manifest()).await?;
         let name = format!("notionsyncbindings/{BINDING}");
-        let wait = ["wait", name.as_str(), "--for=condition=Ready", "--timeout=60s"];
+        let timeout = format!("--timeout={seconds}s");
+        let wait = ["wait", name.as_str(), "--for=condition=Ready", timeout.as_str()];
         self.scene.kubectl(&wait).await?.ok()
+    }
+
+    /// Asks for a complete scan and waits for its receipt.
+    pub(crate) async fn scan_again(&self) -> Result<()> {
+        let asked = format!("{}", Uuid::new_v4());
+        let annotation = format!("notionsync.dev/fullScanRequestedAt={asked}");
+        let annotate = ["annotate", "nsb", BINDING, annotation.as_str(), "--overwrite"];
+        self.scene.kubectl(&annotate).await?.ok()?;
+        let read = ["get", "nsb", BINDING, "-o", "jsonpath={.status.lastHandledFullScanAt}"];
+        wait::eventually(Duration::from_mins(10), "the scan is answered", async || {
+            let handled = self.scene.kubectl(&read).await?.ok()?;
+            anyhow::ensure!(handled == asked, "it says {handled}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives the webhook a token of our own and sends nothing by itself: for measurements that post
+    /// their own events. Returns the token.
+    pub(crate) async fn subscribe_quietly(&self) -> Result<String> {
+        let token = format!("secret_{}", Uuid::new_v4().simple());
+        self.scene.apply_secret("notion-webhook", &[("verification-token", &token)]).await?;
+        Ok(token)
     }
 
     /// Subscribes the receiver to Notion's webhooks, handshake included: the operator puts the token
