@@ -28,7 +28,7 @@ demo: control-plane build ## Show the main job on a local control plane, Postgre
 
 .PHONY: up
 up: control-plane build ## Leave the same world running, with addresses to play with
-	@$(CARGO) run --quiet --package world -- up
+	@$(CARGO) run --quiet --package world -- up --detach
 
 .PHONY: down
 down: require ## End the world of `make up`

@@ -145,8 +145,8 @@ impl Pass<'_> {
         if let Err(findings) = opened {
             return self.failed(memory, findings).await;
         }
-        if let Some(first) = self.first_work(memory).await {
-            work = work.max(first);
+        if work > Work::Events || memory.schedule.is_none() {
+            work = work.max(self.first_work(memory).await);
         }
         match self.drive(memory, work).await {
             Ok(report) => self.done(memory, work, &report).await,
@@ -185,12 +185,11 @@ impl Pass<'_> {
 
     /// The first pass of a process is complete unless the last one left everything in order, and so
     /// is the first pass with another mapping.
-    async fn first_work(&self, memory: &Memory) -> Option<Work> {
-        let session = memory.session.as_ref()?;
-        let engine = self.engine(session);
-        let scanned = engine.is_scanned().await.unwrap_or(false);
+    async fn first_work(&self, memory: &Memory) -> Work {
+        let Some(session) = &memory.session else { return Work::Events };
+        let scanned = self.engine(session).is_scanned().await.unwrap_or(false);
         let in_order = memory.schedule.is_some() || super::publish::was_in_order(self.binding);
-        (!scanned || !in_order).then_some(Work::Complete)
+        if scanned && in_order { Work::Events } else { Work::Complete }
     }
 
     async fn suspend(&self, memory: &mut Memory) -> Action {
@@ -245,7 +244,6 @@ impl Pass<'_> {
             &session.store,
             &session.plan,
             &self.worker.signals,
-            &self.context.metrics,
             Timestamp::now,
         )
     }

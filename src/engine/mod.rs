@@ -19,7 +19,6 @@ use std::fmt;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::metrics::Metrics;
 use crate::notion::{NotionApi, NotionError};
 use crate::store::{BindingStore, Progress, StoreError};
 use crate::sync::identity::PropertyId;
@@ -147,7 +146,6 @@ pub struct Engine<'a, N, S> {
     store: &'a S,
     plan: &'a TablePlan,
     signals: &'a Signals,
-    metrics: &'a Metrics,
     clock: Clock,
     wanted: Vec<PropertyId>,
     fingerprint: [u8; 32],
@@ -161,8 +159,7 @@ impl<'a, N: NotionApi, S: BindingStore> Engine<'a, N, S> {
         store: &'a S,
         plan: &'a TablePlan,
         signals: &'a Signals,
-        metrics: &'a Metrics,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+            clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let (wanted, fingerprint) = (plan.wanted(), plan.fingerprint());
         Self {
@@ -170,7 +167,6 @@ impl<'a, N: NotionApi, S: BindingStore> Engine<'a, N, S> {
             store,
             plan,
             signals,
-            metrics,
             clock: Clock(Box::new(clock)),
             wanted,
             fingerprint,

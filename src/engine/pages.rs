@@ -153,7 +153,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             tracing::error!(binding.name = %self.plan.binding.binding, page.id = %page.id,
                 "the decision for a page panicked");
             Look::Record(
-                self.marked(page, pair.rows.first(), FieldReason::InternalError),
+                marked(page, pair.rows.first(), FieldReason::InternalError),
                 Outcome::Failed,
                 Some(FieldReason::InternalError.as_str().to_owned()),
             )
@@ -167,7 +167,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             [row] => row,
             [first, ..] => {
                 let reason = FieldReason::DuplicateLink;
-                let record = self.marked(page, Some(first), reason);
+                let record = marked(page, Some(first), reason);
                 let reason = Some(reason.as_str().to_owned());
                 return (Look::Record(record, Outcome::Failed, reason), false);
             }
@@ -242,36 +242,6 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         Look::Record(record, Outcome::Unlinked, None)
     }
 
-    /// A pair that is marked as a whole.
-    pub(super) fn marked(
-        &self,
-        page: &PageSnapshot,
-        row: Option<&RowRead>,
-        reason: FieldReason,
-    ) -> PairRecord {
-        self.metrics
-            .field_failures
-            .get_or_create(&crate::metrics::ReasonLabel::new(reason.as_str()))
-            .inc();
-        PairRecord {
-            page_id: page.id,
-            row_key: row.map(|row| row.key.clone()),
-            hash: None,
-            last_edited: page.last_edited_time,
-            settle: Vec::new(),
-            discrepancies: vec![Discrepancy {
-                kind: DriftKind::Failed,
-                page_id: Some(page.id),
-                row_key: row.map(|row| row.key.clone()),
-                column: None,
-                property: None,
-                reason: Some(reason.as_str().to_owned()),
-                notion: None,
-                postgres: None,
-            }],
-        }
-    }
-
     /// Ends events with one outcome.
     pub(super) async fn end_events(
         &self,
@@ -306,5 +276,30 @@ fn outcome_of(discrepancies: &[Discrepancy]) -> (Outcome, Option<String>) {
         (Outcome::Conflict, None)
     } else {
         (Outcome::Unchanged, None)
+    }
+}
+
+/// A pair that is marked as a whole.
+pub(super) fn marked(
+    page: &PageSnapshot,
+    row: Option<&RowRead>,
+    reason: FieldReason,
+) -> PairRecord {
+    PairRecord {
+        page_id: page.id,
+        row_key: row.map(|row| row.key.clone()),
+        hash: None,
+        last_edited: page.last_edited_time,
+        settle: Vec::new(),
+        discrepancies: vec![Discrepancy {
+            kind: DriftKind::Failed,
+            page_id: Some(page.id),
+            row_key: row.map(|row| row.key.clone()),
+            column: None,
+            property: None,
+            reason: Some(reason.as_str().to_owned()),
+            notion: None,
+            postgres: None,
+        }],
     }
 }

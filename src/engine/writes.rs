@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt, stream};
 
 use super::absent::Missing;
 use super::failures::is_exhausted;
-use super::pages::Sighting;
+use super::pages::{Sighting, marked};
 use super::{Engine, EngineError, PassReport};
 use crate::notion::{NotionApi, NotionError};
 use crate::store::{Applied, BindingStore, PairChange, StoreError};
@@ -141,7 +141,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         let reason = FieldReason::InternalError;
         let pairs = self.store.read_pairs(&[sighting.page.id]).await?;
         let row = pairs.first().and_then(|pair| pair.rows.first());
-        let record = self.marked(&sighting.page, row, reason);
+        let record = marked(&sighting.page, row, reason);
         self.store.record(vec![record]).await?;
         if again {
             return self.leave_open(&sighting.events, report).await;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::{PageId, PropertyId, RowKey};
 use super::mapping::TablePlan;
-use super::page::{PageSnapshot, PropertyValue};
+use super::page::{PageSnapshot, PropertyType, PropertyValue};
 use super::reason::FieldReason;
 
 /// What one field held on each side at the last agreement.
@@ -19,6 +19,8 @@ use super::reason::FieldReason;
 pub struct FieldBase {
     /// The property that the Notion value belongs to; a base of another property is no base.
     pub property: PropertyId,
+    /// The property's type then: a base of another type is none either, also under the same id.
+    pub kind: PropertyType,
     /// Notion's value.
     pub notion: PropertyValue,
     /// Postgres' value in its text form; `None` is NULL.

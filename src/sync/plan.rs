@@ -64,9 +64,7 @@ pub fn plan_pair(
     let notion_is_newer = is_newer(page.last_edited_time, row_time(row, own_write));
     let fields = plan.fields.iter().zip(&row.values).map(|(field, value)| {
         let postgres = ColumnValue::parse(&field.column.kind, value.as_deref());
-        let base = base
-            .get(&field.column.name)
-            .filter(|base| base.property == field.property.id);
+        let base = base.get(&field.column.name).filter(|base| belongs(base, field));
         plan_field(plan, field, page, postgres, base, notion_is_newer)
     });
     PairPlan {
@@ -132,6 +130,11 @@ fn plan_field(
         contested,
         ..decided(decision, Some(notion), postgres)
     }
+}
+
+/// Whether a base is one of the property that is pinned now.
+fn belongs(base: &FieldBase, field: &Field) -> bool {
+    base.property == field.property.id && base.kind == field.property.kind
 }
 
 fn is_settled(
@@ -225,6 +228,7 @@ impl PairPlan {
         let bases = settled.filter_map(|(field, decided)| {
             let base = FieldBase {
                 property: field.property.id.clone(),
+                kind: field.property.kind.clone(),
                 notion: decided.notion.clone()?,
                 postgres: decided.postgres.to_text(),
                 reason: None,

@@ -111,7 +111,7 @@ impl Pinning {
             id: property.id.clone(),
             name: property.name.clone(),
             kind: property.kind.clone(),
-            repinned: old.is_some_and(|old| old.repinned || old.id != property.id),
+            repinned: old.is_some_and(|old| old.repinned || old.id != property.id || old.kind != property.kind),
         });
     }
 

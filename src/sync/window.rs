@@ -172,9 +172,12 @@ impl Scan {
     /// The next slice of a dense minute, or the minute after it.
     fn next_slice(&mut self, minute: Timestamp, capped: bool) -> Step {
         let last = self.last_edited.map(floor_to_minute);
-        let advanced = last.is_some() && last != self.request.edited_on_or_after;
-        if capped && advanced {
-            self.request.edited_on_or_after = last;
+        if let Some(last) = last.filter(|_| capped) {
+            let advanced = self.request.edited_on_or_after != Some(last);
+            // A single edit minute beyond the cap is passed by; what was edited later is still read.
+            self.too_dense |= !advanced;
+            let from = if advanced { last } else { next_minute(last) };
+            self.request.edited_on_or_after = Some(from);
             return Step::More;
         }
         self.too_dense |= capped;
@@ -323,8 +326,9 @@ mod tests {
     #[test]
     fn a_minute_that_cannot_be_split_is_too_dense_but_the_rest_is_read() {
         let mut pages: Vec<_> = (0..300).map(|_| (5, 5)).collect();
+        pages.extend((0..50).map(|n| (5, 6 + n)));
         pages.extend((0..300).map(|n| (10 + n / 10, n)));
-        assert_eq!(Source { pages, cap: 100 }.scan(), (400, Step::TooDense));
+        assert_eq!(Source { pages, cap: 100 }.scan(), (450, Step::TooDense));
     }
 
     #[test]

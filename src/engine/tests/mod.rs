@@ -7,7 +7,6 @@ use self::clock::{VirtualClock, time};
 use self::memory_notion::{Call, MemoryNotion};
 use self::memory_store::{MemoryStore, StoreCall};
 use super::{Engine, EngineError, PassReport, ScanState, Signals, Work};
-use crate::metrics::Metrics;
 use crate::sync::column::{Column, ColumnKind};
 use crate::sync::drift::DriftKind;
 use crate::sync::event::{Dialect, EventSubject, NewEvent, Outcome};
@@ -34,7 +33,6 @@ struct World {
     store: MemoryStore,
     plan: TablePlan,
     signals: Signals,
-    metrics: Metrics,
 }
 
 /// The moment at which every world begins.
@@ -77,7 +75,6 @@ impl World {
             clock,
             plan,
             signals: Signals::default(),
-            metrics: Metrics::default(),
         }
     }
 
@@ -88,7 +85,6 @@ impl World {
             &self.store,
             &self.plan,
             &self.signals,
-            &self.metrics,
             move || clock.now(),
         )
     }

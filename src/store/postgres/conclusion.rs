@@ -133,6 +133,7 @@ fn written_bases(
         let accepted = !written.refused.contains(&index) && agree(&notion, &stored, field);
         let base = FieldBase {
             property: field.property.id.clone(),
+            kind: field.property.kind.clone(),
             notion,
             postgres: text,
             reason: (!accepted).then_some(FieldReason::NotAccepted),

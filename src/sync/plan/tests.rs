@@ -21,6 +21,7 @@ fn name_plan(policy: ConflictPolicy) -> TablePlan {
 fn base(notion: &str, postgres: &str) -> PairBase {
     let base = FieldBase {
         property: crate::sync::identity::PropertyId::new("name"),
+        kind: PropertyType::Title,
         notion: text(notion),
         postgres: Some(postgres.to_owned()),
         reason: None,
@@ -173,6 +174,14 @@ fn a_value_without_a_form_marks_the_field_and_writes_nothing() {
 fn a_base_of_another_property_is_no_base() {
     let mut base = base("a", "a");
     base.get_mut("name").unwrap().property = crate::sync::identity::PropertyId::new("other");
+    let decided = decide(ConflictPolicy::PostgresWins, &base, "b", "a", None);
+    assert!(decided.contested);
+}
+
+#[test]
+fn a_base_of_another_type_is_no_base() {
+    let mut base = base("a", "a");
+    base.get_mut("name").unwrap().kind = PropertyType::RichText;
     let decided = decide(ConflictPolicy::PostgresWins, &base, "b", "a", None);
     assert!(decided.contested);
 }

@@ -96,6 +96,7 @@ impl State {
             let agrees = convert::agree(&notion, &stored, field);
             let settled = FieldBase {
                 property: field.property.id.clone(),
+                kind: field.property.kind.clone(),
                 notion,
                 postgres: returned,
                 reason: (!agrees).then_some(FieldReason::NotAccepted),
