@@ -55,7 +55,7 @@ pub enum ColumnKind {
     DateRange,
     /// tstzrange.
     TstzRange,
-    /// json, jsonb.
+    /// jsonb.
     Json,
     /// uuid.
     Uuid,

@@ -130,6 +130,9 @@ fn base_kind(name: &str, builtin: bool, modifier: i32) -> Option<ColumnKind> {
         "timestamptz" => ColumnKind::TimestampTz {
             precision: fraction_digits(modifier),
         },
+        "daterange" => ColumnKind::DateRange,
+        "tstzrange" => ColumnKind::TstzRange,
+        "jsonb" => ColumnKind::Json,
         "uuid" => ColumnKind::Uuid,
         _ => return None,
     })
@@ -188,5 +191,21 @@ mod tests {
             Some(ColumnKind::Text { max_chars: None })
         );
         assert_eq!(base_kind("money", true, -1), None);
+    }
+
+    #[test]
+    fn ranges_and_documents_hold_whole_dates() {
+        assert_eq!(
+            base_kind("daterange", true, -1),
+            Some(ColumnKind::DateRange)
+        );
+        assert_eq!(
+            base_kind("tstzrange", true, -1),
+            Some(ColumnKind::TstzRange)
+        );
+        assert_eq!(base_kind("jsonb", true, -1), Some(ColumnKind::Json));
+        for other in ["json", "tsrange", "datemultirange"] {
+            assert_eq!(base_kind(other, true, -1), None, "{other}");
+        }
     }
 }
