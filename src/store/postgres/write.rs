@@ -5,6 +5,7 @@
 //! never keeps the others from their values.
 
 use sqlx::PgConnection;
+use sqlx::postgres::PgDatabaseError;
 
 use super::PostgresBinding;
 use super::row::FoundRow;
@@ -191,21 +192,28 @@ async fn update(
 /// server, privileges or the schema. Triggers may raise any code of their own, so what is excluded
 /// is listed, not what is included.
 fn is_about_the_row(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| refuses_values(&code))
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // Only what a function or a trigger raises has a context.
+    let raised_inside = error
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|error| error.r#where().is_some());
+    error
+        .code()
+        .is_some_and(|code| refuses_values(&code, raised_inside))
 }
 
-fn refuses_values(code: &str) -> bool {
+fn refuses_values(code: &str, raised_inside: bool) -> bool {
     const OTHERS: [&str; 18] = [
         "08", "0A", "25", "26", "28", "2D", "3B", "3D", "3F", "40", "53", "55", "57", "58", "72",
         "F0", "HV", "XX",
     ];
     let class = code.get(..2).unwrap_or_default();
     match class {
-        // Syntax and access: only what a value and its column's type can cause.
-        "42" => matches!(code, "42804" | "42846" | "428C9"),
+        // Syntax and access: what a value and its column's type can cause, and the mistakes of
+        // users' triggers, which are no mistake of ours and must not stop the other rows.
+        "42" => raised_inside || matches!(code, "42804" | "42846" | "428C9"),
         _ => !OTHERS.contains(&class),
     }
 }
@@ -219,12 +227,22 @@ mod tests {
         for code in [
             "22001", "22P02", "23502", "23514", "P0001", "42804", "44000", "54000", "45000",
         ] {
-            assert!(refuses_values(code), "{code}");
+            assert!(refuses_values(code, false), "{code}");
         }
         for code in [
             "08006", "40P01", "42501", "42703", "42P01", "53300", "55P03", "57014", "XX000",
         ] {
-            assert!(!refuses_values(code), "{code}");
+            assert!(!refuses_values(code, false), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_inside_a_trigger_concerns_its_row() {
+        for code in ["42501", "42703", "42P01", "42883"] {
+            assert!(refuses_values(code, true), "{code}");
+        }
+        for code in ["40P01", "53300", "55P03", "57014"] {
+            assert!(!refuses_values(code, true), "{code}");
         }
     }
 }
