@@ -66,8 +66,10 @@ pub async fn run(
                     watcher::Event::Delete((*binding).clone())
                 }
             };
-            note(&event, &mut seen, &nudges);
             store.apply_watcher_event(&event);
+            // Only now: a pass that starts at once reads the object from the store, and what it
+            // does not find there it would not be started for again.
+            note(&event, &mut seen, &nudges);
             if matches!(event, watcher::Event::InitDone) {
                 vitals.set_listed();
             }
