@@ -40,6 +40,7 @@ fn record(id: u128) -> PairRecord {
 fn base(notion: &str, reason: Option<FieldReason>) -> FieldBase {
     FieldBase {
         property: PropertyId::new("name"),
+        kind: PropertyType::Title,
         notion: text(notion),
         postgres: Some(notion.to_owned()),
         reason,
