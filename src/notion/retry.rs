@@ -11,7 +11,10 @@ use super::transport::Failure;
 
 /// How long a person's change waits for a read, all attempts together.
 const EDIT_PATIENCE: Duration = Duration::from_secs(20);
-/// How long scans go on after the first failure of a request.
+/// How long scans go on after the first failure of a request while Notion does not answer. An aborted
+/// scan goes on where it was, and a person who looks at the condition wants to know.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long scans go on while Notion answers that there were too many requests.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(90);
 /// How long scans stand in line. Bindings that share a token may be many, but the line moves.
 const BACKGROUND_LINE: Duration = Duration::from_mins(10);
@@ -86,7 +89,8 @@ impl Attempts {
         let first_failure = *self.first_failure.get_or_insert(elapsed);
         let end = match self.lane {
             Lane::Edit => EDIT_PATIENCE,
-            Lane::Background => first_failure + BACKGROUND_PATIENCE,
+            Lane::Background if is_throttled(failure) => first_failure + BACKGROUND_PATIENCE,
+            Lane::Background => first_failure + OUTAGE_PATIENCE,
         };
         let backoff = FIRST_WAIT.saturating_mul(1 << (self.failures - 1).min(16));
         let wait = backoff.min(LONGEST_WAIT).mul_f64(0.5 + jitter / 2.0);
@@ -99,6 +103,10 @@ impl Attempts {
         }
         next
     }
+}
+
+const fn is_throttled(failure: &Failure) -> bool {
+    matches!(failure, Failure::Answered { status: 429 | 529, .. })
 }
 
 /// The table of the facts, for reads. (400, 401, 403 and 404 are Notion's word.)
@@ -189,8 +197,11 @@ mod tests {
         let failure = answered(502, "");
         let mut scan = Attempts::new(Lane::Background);
         assert!(matches!(scan.after(&failure, at(300), 0.0), Next::Retry(_)));
-        assert!(matches!(scan.after(&failure, at(380), 0.0), Next::Retry(_)));
-        assert_eq!(scan.timeout(at(380)), at(60));
-        assert_eq!(scan.after(&failure, at(390), 0.0), Next::GiveUp);
+        assert!(matches!(scan.after(&failure, at(315), 0.0), Next::Retry(_)));
+        assert_eq!(scan.timeout(at(315)), at(60));
+        assert_eq!(scan.after(&failure, at(320), 0.0), Next::GiveUp);
+        let throttled = answered(429, "{}");
+        assert_eq!(scan.after(&throttled, at(320), 0.0), Next::Retry(Duration::ZERO));
+        assert_eq!(scan.after(&throttled, at(390), 0.0), Next::GiveUp);
     }
 }
