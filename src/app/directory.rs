@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use crate::api::v1alpha1::{Authentication as Way, OnDatabaseError as Answer, WebhookSpec};
@@ -13,6 +14,7 @@ use crate::controller::conditions::{self, Truth, kind};
 use crate::controller::context::Context;
 use crate::controller::watch::binding_ref;
 use crate::sync::identity::BindingRef;
+use crate::sync::reason::Reason;
 use crate::webhook::ports::{
     Authentication, Directory, Handshake, OnDatabaseError, ReceiverBinding, SecretKeyRef,
 };
@@ -68,21 +70,20 @@ impl Bindings {
                 .as_ref()
                 .map(|reference| key_ref(SecretKey::from(reference))),
             token_ref: key_ref(SecretKey::from(&notion.token_secret_ref)),
-            handshake: self.handshake(binding),
+            handshake: self.handshake(binding, webhook),
             verified: verified(binding) == Some(Truth::True),
         })
     }
 
     /// Open while no token is stored, for an hour since the binding was created, the key was removed
     /// or a person asked again. The receiver itself looks whether the key is empty.
-    fn handshake(&self, binding: &NotionSyncBinding) -> Handshake {
-        let state = verified(binding);
-        if !matches!(state, None | Some(Truth::False)) {
-            return Handshake::Closed;
-        }
+    fn handshake(&self, binding: &NotionSyncBinding, webhook: &WebhookSpec) -> Handshake {
         let status = binding.status.as_ref();
         let condition =
             status.and_then(|status| conditions::find(&status.conditions, kind::WEBHOOK_VERIFIED));
+        if !waits_for_token(webhook, condition) {
+            return Handshake::Closed;
+        }
         let since = [
             binding.creation_timestamp().map(|time| time.0),
             condition.map(|condition| condition.last_transition_time.0),
@@ -156,6 +157,19 @@ impl Directory for Bindings {
     }
 }
 
+/// Whether a verification token is what is missing. A binding that waits for anything else, such as
+/// its shared secret, must not make the shared path ambiguous for the one that waits for a token.
+fn waits_for_token(webhook: &WebhookSpec, condition: Option<&Condition>) -> bool {
+    if !webhook.authentication.contains(&Way::Signature) {
+        return false;
+    }
+    let waiting = [Reason::AwaitingVerification, Reason::WebhookSecretMissing];
+    condition.is_none_or(|condition| {
+        let is_reason = |reason: &Reason| condition.reason == reason.as_str();
+        conditions::truth_of(condition) == Truth::False && waiting.iter().any(is_reason)
+    })
+}
+
 fn verified(binding: &NotionSyncBinding) -> Option<Truth> {
     let status = binding.status.as_ref()?;
     conditions::find(&status.conditions, kind::WEBHOOK_VERIFIED).map(conditions::truth_of)
@@ -174,5 +188,44 @@ fn key_ref(key: SecretKey) -> SecretKeyRef {
     SecretKeyRef {
         name: key.name,
         key: key.key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn webhook(ways: &str) -> WebhookSpec {
+        let text = format!(r#"{{"authentication":{ways},"sharedSecretRef":{{"name":"s"}}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn condition(status: &str, reason: &str) -> Condition {
+        Condition {
+            type_: kind::WEBHOOK_VERIFIED.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn only_a_missing_token_is_waited_for() {
+        let signed = webhook(r#"["Signature","SharedSecret"]"#);
+        let waits = |status, reason| waits_for_token(&signed, Some(&condition(status, reason)));
+        assert!(waits_for_token(&signed, None));
+        assert!(waits("False", "AwaitingVerification"));
+        assert!(waits("False", "WebhookSecretMissing"));
+        assert!(!waits("Unknown", "AwaitingVerification"));
+        assert!(!waits("True", "Verified"));
+        assert!(!waits("False", "Silent"));
+        let secret = webhook(r#"["SharedSecret"]"#);
+        let missing = condition("False", "WebhookSecretMissing");
+        assert!(!waits_for_token(&secret, Some(&missing)));
+        assert!(!waits_for_token(&secret, None));
     }
 }
