@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use kube::ResourceExt;
 
+use crate::controller::conditions::{self, Truth, kind};
 use crate::controller::context::Context;
 use crate::controller::session;
 use crate::store::StoreError;
@@ -105,6 +106,14 @@ impl InboxSink {
     }
 }
 
+fn is_verified(context: &Context, binding: &BindingRef) -> bool {
+    let object = context.find(binding);
+    let status = object.as_ref().and_then(|object| object.status.as_ref());
+    status.is_some_and(|status| {
+        conditions::is(&status.conditions, kind::WEBHOOK_VERIFIED, Truth::True)
+    })
+}
+
 impl EventSink for InboxSink {
     fn insert<'a>(
         &'a self,
@@ -153,9 +162,16 @@ impl EventSink for InboxSink {
         };
         let owner = self.owner(binding);
         let verified = proof == Proof::Signature;
+        let context = Arc::clone(&self.context);
+        let binding = binding.clone();
         tokio::spawn(async move {
-            if let Err(error) = inbox.note_event(&owner, verified).await {
-                tracing::debug!(error = ?error, "the time of an event could not be noted");
+            match inbox.note_event(&owner, verified).await {
+                // The first event that verifies is shown at once, also where nothing came of it.
+                Ok(()) if !is_verified(&context, &binding) => context.nudges.start(&binding),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::debug!(error = ?error, "the time of an event could not be noted");
+                }
             }
         });
     }
