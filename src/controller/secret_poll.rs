@@ -45,7 +45,9 @@ pub async fn run(context: Arc<Context>) {
         while let Some((secret, version)) = asked.next().await {
             // While the API server is away the last version stays good.
             let Ok(version) = version else { continue };
+            let first_read = context.secrets.take_first_read(&secret);
             let before = versions.insert(secret.clone(), version.clone());
+            let before = before.or(first_read);
             if before.is_some_and(|before| before != version) {
                 for binding in &referenced[&secret] {
                     context.nudges.worker(binding).secrets_changed();

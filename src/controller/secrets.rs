@@ -5,8 +5,9 @@
 //! handshake's: a key in a Secret that exists, by server-side apply; without an existing object the
 //! UID in the applied metadata makes the API server refuse instead of creating one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -108,7 +109,12 @@ pub enum Stored {
 #[derive(Clone)]
 pub struct Secrets {
     client: Client,
+    first_read: FirstReads,
 }
+
+/// The versions of Secrets that were read before anybody asked for versions; `None` for one that
+/// did not exist.
+type FirstReads = Arc<Mutex<HashMap<(String, String), Option<SecretVersion>>>>;
 
 /// A request for one Secret.
 enum Call {
@@ -145,8 +151,23 @@ fn version(metadata: &ObjectMeta) -> SecretVersion {
 
 impl Secrets {
     /// Secrets as this client may see them.
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            first_read: Arc::default(),
+        }
+    }
+
+    /// The version of a Secret at the first read of its data since this was last called for it. A
+    /// change between that read and the first question for versions shows by this alone.
+    pub fn take_first_read(&self, secret: &(String, String)) -> Option<Option<SecretVersion>> {
+        self.first_reads().remove(secret)
+    }
+
+    fn first_reads(&self) -> MutexGuard<'_, HashMap<(String, String), Option<SecretVersion>>> {
+        self.first_read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads one key.
@@ -200,7 +221,13 @@ impl Secrets {
 
     async fn document(&self, namespace: &str, name: &str) -> Result<Option<Document>, SecretError> {
         let text = self.send(namespace, name, Call::Get).await?;
-        text.as_deref().map(parse).transpose()
+        let document: Option<Document> = text.as_deref().map(parse).transpose()?;
+        let read = document
+            .as_ref()
+            .map(|document| version(&document.metadata));
+        let secret = (namespace.to_owned(), name.to_owned());
+        self.first_reads().entry(secret).or_insert(read);
+        Ok(document)
     }
 
     /// Makes one request and returns its body; `None` is 404.
