@@ -302,6 +302,8 @@ impl Pass<'_> {
         let before = memory.schedule;
         memory.schedule = Some(Schedule {
             next_incremental: match (work, before) {
+                // What an event says of the schema may concern every page (seed row S4).
+                (Work::Events, Some(_)) if report.incremental_due => Some(now),
                 (Work::Events, Some(before)) => before.next_incremental,
                 _ => Some(now + interval),
             },

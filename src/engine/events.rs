@@ -53,6 +53,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
                 (None, EventSubject::Page(page)) => pages.entry(*page).or_default().push(event),
                 (None, EventSubject::Schema { .. }) => {
                     report.schema_check_due = true;
+                    report.incremental_due = true;
                     done.push(event);
                 }
                 (None, EventSubject::Other) => done.push(event),

@@ -86,6 +86,8 @@ pub struct PassReport {
     /// A page did not have its properties as they are pinned, or an event says that the schema
     /// changed: read the schema again.
     pub schema_check_due: bool,
+    /// An event spoke of the schema: every page may look different (seed row S4).
+    pub incremental_due: bool,
     /// The result was capped where it cannot be windowed: a complete scan is due.
     pub complete_scan_due: bool,
     /// Reads or writes of single pages that failed and will be tried again.

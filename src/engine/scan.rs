@@ -228,6 +228,7 @@ impl PassReport {
         self.events_settled += other.events_settled;
         self.unannounced_edit = self.unannounced_edit.max(other.unannounced_edit);
         self.schema_check_due |= other.schema_check_due;
+        self.incremental_due |= other.incremental_due;
         self.complete_scan_due |= other.complete_scan_due;
         self.retries_due += other.retries_due;
         self.left_open += other.left_open;
