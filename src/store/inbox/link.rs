@@ -21,8 +21,8 @@ pub struct LinkTarget<'a> {
 }
 
 impl Inbox {
-    /// Whether the binding remembers the page, or a row of its table carries the page's id. A table
-    /// or column that does not exist links nothing.
+    /// Whether the binding remembers the page, if only as one that has no row, or a row of its table
+    /// carries the page's id. A table or column that does not exist links nothing.
     pub async fn is_linked(
         &self,
         owner: &str,
@@ -31,10 +31,13 @@ impl Inbox {
     ) -> Result<bool, StoreError> {
         let remembered: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM notion_sync.bindings AS b
-                 JOIN notion_sync.pairs AS p ON p.binding_id = b.id
                  WHERE b.cluster_id = pg_catalog.split_part($1, '/', 1)
                    AND b.namespace = pg_catalog.split_part($1, '/', 2)
-                   AND b.name = pg_catalog.split_part($1, '/', 3) AND p.page_id = $2)",
+                   AND b.name = pg_catalog.split_part($1, '/', 3)
+                   AND (EXISTS (SELECT FROM notion_sync.pairs AS p
+                                WHERE p.binding_id = b.id AND p.page_id = $2)
+                     OR EXISTS (SELECT FROM notion_sync.discrepancies AS d
+                                WHERE d.binding_id = b.id AND d.page_id = $2)))",
         )
         .bind(owner)
         .bind(page.0)
