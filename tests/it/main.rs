@@ -6,6 +6,7 @@ mod crd;
 mod flow;
 mod kube_leaves;
 mod layering;
+mod receiver;
 mod store_base;
 mod store_binding;
 mod support;
