@@ -35,11 +35,11 @@ async fn a_flood_of_large_bodies_is_answered_within_the_memory_promised() {
         let mut stream = TcpStream::connect(stage.operator.http_address())
             .await
             .unwrap();
-        let head = format!(
+        let opening = format!(
             "POST {SHARED} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
              Content-Length: 262144\r\n\r\n"
         );
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(opening.as_bytes()).await.unwrap();
         let body = vec![b'['; 262_143];
         let sent = stream.write_all(&body);
         // One that was refused is not read to its end.
