@@ -10,7 +10,7 @@ use super::{SHARED, edited, legacy, request_pass, signed, signed_with, within};
 use crate::support::{Stage, VERIFICATION_TOKEN, title};
 
 /// Reads are retried for 20 s before the payload is used.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lets every read of a page fail until failures are cleared.
 fn fail_reads(stage: &Stage, status: u16, how: How) {

@@ -27,13 +27,15 @@ async fn a_challenge_is_answered_as_it_is_and_nothing_is_stored() {
     assert_eq!(stored(&stage).await, 0);
 }
 
+/// Makes an event of one dialect.
+type Event<'a> = Box<dyn Fn() -> Value + Send + Sync + 'a>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_three_dialects_bring_an_edit_to_the_row() {
     let stage = Stage::set("dialects").await;
     let page = stage.linked("Alpha").await;
     stage.bind_ready(&json!({})).await;
     let own = own_path(&stage, "projects");
-    type Event<'a> = Box<dyn Fn() -> Value + Send + Sync + 'a>;
     let dialects: [(&str, Event<'_>); 3] = [
         ("envelope", Box::new(|| edited(&stage, page))),
         ("legacy", Box::new(|| stage.notion.legacy_event(page))),
