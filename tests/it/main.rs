@@ -2,11 +2,14 @@
 //! imitation of Notion. `support` makes a stage for each test; the operator runs as a process under
 //! the `ServiceAccount` that `deploy/` ships.
 
+mod admin;
 mod crd;
+mod deployment;
 mod flow;
 mod kube_leaves;
 mod layering;
 mod receiver;
+mod status;
 mod store_base;
 mod store_binding;
 mod support;
