@@ -1,14 +1,22 @@
 -- The state of notion-sync-operator, in the database whose table is bound.
 --
--- The operator applies this file itself where its role may create a schema. Otherwise a DBA applies
--- it with psql and grants (for the operator's role <role>):
+-- The operator applies this file itself where its role may create the schema, or tables in one that
+-- is there and empty. Otherwise a DBA applies it with psql and grants (for the operator's role
+-- <role>):
 --
 --   GRANT USAGE ON SCHEMA notion_sync TO <role>;
 --   GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA notion_sync TO <role>;
 --
 -- Every statement may be repeated. Nothing depends on search_path.
 
-CREATE SCHEMA IF NOT EXISTS notion_sync;
+-- IF NOT EXISTS would ask for the right to create a schema even where it exists.
+DO $$
+BEGIN
+    IF pg_catalog.to_regnamespace('notion_sync') IS NULL THEN
+        CREATE SCHEMA notion_sync;
+    END IF;
+END
+$$;
 
 CREATE TABLE IF NOT EXISTS notion_sync.migrations (
     version    integer PRIMARY KEY,

@@ -151,6 +151,14 @@ impl Metrics {
         metrics
     }
 
+    /// Forgets the gauges of every binding: another replica works on them and tells theirs.
+    pub fn forget_bindings(&self) {
+        self.binding_health.clear();
+        self.binding_drift.clear();
+        self.binding_lag_seconds.clear();
+        self.inbox_events.clear();
+    }
+
     fn register_own(&self, own: &mut Registry) {
         own.register(
             "webhook_requests",

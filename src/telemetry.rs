@@ -1,5 +1,7 @@
 //! Log lines.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -15,7 +17,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => lines.init(),
+        LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).init(),
     }
     Ok(())
 }

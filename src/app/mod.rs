@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::reflector;
+use kube::runtime::reflector::store::Writer;
 use kube::{Api, Client, ResourceExt};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -22,12 +23,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::NotionSyncBinding;
 use crate::config::Config;
 use crate::controller::context::Context;
 use crate::controller::events;
 use crate::controller::inboxes::Inboxes;
 use crate::controller::lease::{Elector, Leadership};
-use crate::controller::nudge::Nudges;
+use crate::controller::publish::forget_gauges;
 use crate::controller::secrets::Secrets;
 use crate::controller::{self, watch as bindings};
 use crate::metrics::Metrics;
@@ -35,6 +37,7 @@ use crate::notion::Clients;
 use crate::probes::{self, Vitals};
 use crate::store::hosts::HostPolicy;
 use crate::store::pool::Pools;
+use crate::sync::identity::BindingRef;
 use crate::webhook::admin::Admin;
 use crate::webhook::ports::Ports;
 use crate::webhook::receiver::Receiver;
@@ -53,6 +56,8 @@ const LEAVE_SERVICE: Duration = Duration::from_secs(2);
 /// Something that only a person can put right: an address in use, no configuration of a cluster,
 /// rules for database hosts that cannot be read. Everything else is waited for.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let hosts = config.host_rules().join(",").parse();
+    let hosts: HostPolicy = hosts.context("--database-hosts")?;
     let http = bind(config.http_addr, "--http-addr").await?;
     let metrics_listener = bind(config.metrics_addr, "--metrics-addr").await?;
     let mut registry = Registry::default();
@@ -73,25 +78,17 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .await
         .context("no cluster: set KUBECONFIG or run in a pod")?;
     let (store, writer) = reflector::store();
-    let nudges = Arc::new(Nudges::default());
-    let watched = bindings::run(
-        client.clone(),
-        config.namespaces(),
-        writer,
-        Arc::clone(&nudges),
-        Arc::clone(&vitals),
-    );
-    let watched = tokio::spawn(watched);
     let identity = config.identity();
     let context = context(
         &config,
+        hosts,
         &client,
         &identity,
         store,
-        nudges,
         &metrics,
         Arc::clone(&vitals),
     )?;
+    let watched = tokio::spawn(watched(Arc::clone(&context), writer));
 
     // Three stages of the end: requests, passes, lease.
     let (draining, released) = (CancellationToken::new(), CancellationToken::new());
@@ -124,6 +121,23 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Watches bindings, and forgets what this process keeps of those that are gone.
+async fn watched(context: Arc<Context>, writer: Writer<NotionSyncBinding>) {
+    let gone = |binding: &BindingRef| {
+        context.inboxes.forget(binding);
+        forget_gauges(&context.metrics, binding);
+    };
+    bindings::run(
+        context.kube.clone(),
+        context.namespaces.to_vec(),
+        writer,
+        Arc::clone(&context.nudges),
+        Arc::clone(&context.vitals),
+        gone,
+    )
+    .await;
+}
+
 /// Works on bindings once the cluster is known. The receiver answers 503 until then.
 async fn work(
     context: Arc<Context>,
@@ -147,18 +161,13 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> anyhow::Result<TcpLi
 
 fn context(
     config: &Config,
+    hosts: HostPolicy,
     client: &Client,
     identity: &str,
-    bindings: reflector::Store<crate::api::NotionSyncBinding>,
-    nudges: Arc<Nudges>,
+    bindings: reflector::Store<NotionSyncBinding>,
     metrics: &Metrics,
     vitals: Arc<Vitals>,
 ) -> anyhow::Result<Arc<Context>> {
-    let hosts: HostPolicy = config
-        .host_rules()
-        .join(",")
-        .parse()
-        .context("--database-hosts")?;
     let pools = Arc::new(Pools::new(hosts));
     let clients = Clients::new(&config.notion_api_url, metrics.clone());
     // Another process is another holder of a claim, also under the same pod name.
@@ -172,7 +181,7 @@ fn context(
         events: Arc::new(events::Publisher::new(client.clone(), identity)),
         bindings,
         namespaces: config.namespaces().into(),
-        nudges,
+        nudges: Arc::default(),
         metrics: metrics.clone(),
         vitals,
         cluster_id: Arc::default(),

@@ -78,6 +78,7 @@ pub async fn run(
             }
         }
         context.nudges.forget_all();
+        context.metrics.forget_bindings();
     }
 }
 

@@ -17,9 +17,9 @@ use super::worker::{Memory, Receipts};
 use crate::api::status::{Health, ProgressStatus};
 use crate::api::{NotionSyncBinding, NotionSyncBindingStatus};
 use crate::engine::{PassReport, ScanEnd, ScanProgress};
-use crate::metrics::{DriftLabels, HealthLabels, LagLabels};
+use crate::metrics::{DriftLabels, HealthLabels, LagLabels, Metrics};
 use crate::store::BindingStore;
-use crate::sync::drift::DriftKind;
+use crate::sync::drift::{DriftCounts, DriftKind};
 use crate::sync::identity::BindingRef;
 use crate::sync::reason::Reason;
 use crate::sync::schema::Rename;
@@ -219,6 +219,9 @@ impl<'a> Publisher<'a> {
     }
 
     fn gauge(&self, status: &NotionSyncBindingStatus, seen: &Observation) {
+        if self.context.find(self.name).is_none() {
+            return;
+        }
         let BindingRef { namespace, name } = self.name;
         let metrics = &self.context.metrics;
         for health in Health::ALL {
@@ -243,6 +246,21 @@ impl<'a> Publisher<'a> {
     }
 }
 
+/// Forgets the gauges of a binding that is gone.
+pub fn forget_gauges(metrics: &Metrics, binding: &BindingRef) {
+    let BindingRef { namespace, name } = binding;
+    for health in Health::ALL {
+        let labels = HealthLabels::new(namespace, name, health.as_str());
+        metrics.binding_health.remove(&labels);
+    }
+    for (kind, _) in DriftCounts::default().by_kind() {
+        let labels = DriftLabels::new(namespace, name, DriftKind::as_str(kind));
+        metrics.binding_drift.remove(&labels);
+    }
+    let labels = LagLabels::new(namespace, name, "notion");
+    metrics.binding_lag_seconds.remove(&labels);
+}
+
 /// The health of a binding at this moment: a status cannot say that nobody writes it any more.
 pub fn health_now(binding: &NotionSyncBinding) -> Health {
     let status = binding.status.as_ref();
@@ -265,25 +283,6 @@ pub fn health_now(binding: &NotionSyncBinding) -> Health {
     } else {
         current
     }
-}
-
-/// Forgets the gauges of a binding that is gone.
-pub fn forget_gauges(context: &Context, binding: &BindingRef) {
-    let BindingRef { namespace, name } = binding;
-    let metrics = &context.metrics;
-    for health in Health::ALL {
-        metrics
-            .binding_health
-            .remove(&HealthLabels::new(namespace, name, health.as_str()));
-    }
-    for (kind, _) in crate::sync::drift::DriftCounts::default().by_kind() {
-        metrics
-            .binding_drift
-            .remove(&DriftLabels::new(namespace, name, kind.as_str()));
-    }
-    metrics
-        .binding_lag_seconds
-        .remove(&LagLabels::new(namespace, name, "notion"));
 }
 
 fn subject(binding: &NotionSyncBinding) -> Subject {

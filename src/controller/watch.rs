@@ -21,13 +21,15 @@ use crate::sync::identity::BindingRef;
 /// Objects fetched by one list call.
 const PAGE_SIZE: u32 = 50;
 
-/// Watches the bindings of these namespaces (all, where there are none) until the process ends.
+/// Watches the bindings of these namespaces (all, where there are none) until the process ends, and
+/// tells `gone` which do not exist any more.
 pub async fn run(
     client: Client,
     namespaces: Vec<String>,
     mut store: Writer<NotionSyncBinding>,
     nudges: Arc<Nudges>,
     vitals: Arc<Vitals>,
+    gone: impl Fn(&BindingRef),
 ) {
     let apis: Vec<Api<DeserializeGuard<NotionSyncBinding>>> = if namespaces.is_empty() {
         vec![Api::all(client)]
@@ -70,6 +72,9 @@ pub async fn run(
             // Only now: a pass that starts at once reads the object from the store, and what it
             // does not find there it would not be started for again.
             note(&event, &mut seen, &nudges);
+            if let watcher::Event::Delete(binding) = &event {
+                gone(&binding_ref(binding));
+            }
             if matches!(event, watcher::Event::InitDone) {
                 vitals.set_listed();
             }
