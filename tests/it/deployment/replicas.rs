@@ -272,6 +272,9 @@ async fn losing_the_lease_ends_passes_and_not_the_process() {
     })
     .await;
     let before = passes(&stage.operator).await;
+    let metrics = stage.operator.metrics().await.unwrap();
+    let told = metrics.matching("notion_sync_binding_health", &[]).count();
+    assert_eq!(told, 0, "whoever does not lead does not know");
     stage
         .notion
         .edit(page, json!({"Name": title("Beta")}))
