@@ -121,11 +121,16 @@ impl Findings {
         let notion = self.notion.as_ref().is_some_and(|problem| {
             matches!(
                 problem.reason,
-                Reason::NotionUnavailable | Reason::NotionUnauthorized
+                Reason::NotionUnavailable | Reason::NotionUnauthorized | Reason::NotionForbidden
             )
         });
         database || notion
     }
+}
+
+/// Whether a reason belongs to `SchemaValid`.
+pub const fn is_about_schema(reason: Reason) -> bool {
+    matches!(family(reason), Family::Schema)
 }
 
 const fn family(reason: Reason) -> Family {

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt, stream};
 use kube::runtime::Controller;
-use kube::runtime::controller::Action;
+use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,8 @@ use self::context::Context;
 use self::lease::Leadership;
 use crate::api::NotionSyncBinding;
 use crate::metrics::{ControllerLabel, ReconcileLabels};
+use crate::sync::identity::BindingRef;
+use crate::sync::reason::Reason;
 
 /// The controller's name in metrics.
 const NAME: &str = "notionsyncbinding";
@@ -98,7 +100,14 @@ async fn lead(context: Arc<Context>, stop: CancellationToken) {
             |_, _: &Infallible, _| Action::await_change(),
             Arc::clone(&context),
         )
-        .for_each(|_| async {});
+        .for_each(|outcome| {
+            if let Err(controller::Error::ObjectNotFound(object)) = outcome {
+                let namespace = object.namespace.clone().unwrap_or_default();
+                let name = object.name.clone();
+                forget(&context, &BindingRef { namespace, name });
+            }
+            std::future::ready(())
+        });
     let polls = async {
         tokio::join!(
             secret_poll::run(Arc::clone(&context)),
@@ -113,6 +122,27 @@ async fn lead(context: Arc<Context>, stop: CancellationToken) {
         () = passes => {}
         _ = polls => {}
         () = deadline => {}
+    }
+}
+
+/// Lets go of a binding that is gone. Its last pass has ended: the queue keeps to one at a time.
+fn forget(context: &Context, gone: &BindingRef) {
+    if context.find(gone).is_some() {
+        // Another one of that name came meanwhile.
+        return;
+    }
+    context.nudges.forget(gone);
+    context.inboxes.forget(gone);
+    publish::forget_gauges(context, gone);
+    for binding in context.bindings.state() {
+        let status = binding.status.as_ref();
+        let conditions = status.map(|status| status.conditions.as_slice());
+        let stalled = conditions::find(conditions.unwrap_or_default(), conditions::kind::STALLED);
+        if stalled.is_some_and(|is| is.reason == Reason::TableAlreadyBound.as_str()) {
+            let waiting = watch::binding_ref(&binding);
+            context.nudges.worker(&waiting).table_freed();
+            context.nudges.start(&waiting);
+        }
     }
 }
 

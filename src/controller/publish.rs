@@ -304,7 +304,9 @@ pub fn was_in_order(binding: &NotionSyncBinding) -> bool {
     let Some(status) = &binding.status else {
         return false;
     };
-    conditions::is(&status.conditions, kind::DATABASE_REACHABLE, Truth::True)
+    // Resuming starts with a complete pass, also where the process was another one meanwhile.
+    status.health != Some(Health::Suspended)
+        && conditions::is(&status.conditions, kind::DATABASE_REACHABLE, Truth::True)
         && conditions::is(&status.conditions, kind::SCAN_COMPLETE, Truth::True)
 }
 

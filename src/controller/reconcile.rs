@@ -23,6 +23,7 @@ use crate::notion::Client;
 use crate::store::catalog;
 use crate::store::postgres::PostgresBinding;
 use crate::sync::identity::BindingRef;
+use crate::sync::reason::Reason;
 
 /// Intervals where the schema was not enforced when the object was stored.
 pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_mins(5);
@@ -59,6 +60,7 @@ pub async fn reconcile(binding: Arc<NotionSyncBinding>, context: Arc<Context>) -
 struct Asked {
     spec_changed: bool,
     secrets_changed: bool,
+    table_freed: bool,
     requested: bool,
     complete_requested: bool,
     repin: Vec<String>,
@@ -96,6 +98,7 @@ impl Asked {
         Self {
             spec_changed: memory.generation != binding.metadata.generation,
             secrets_changed: worker.take_secrets_changed(),
+            table_freed: worker.take_table_freed(),
             requested,
             complete_requested,
             repin: repin.map(|column| column.trim().to_owned()).collect(),
@@ -107,6 +110,7 @@ impl Asked {
     fn is_news(&self) -> bool {
         self.spec_changed
             || self.secrets_changed
+            || self.table_freed
             || self.requested
             || self.complete_requested
             || !self.repin.is_empty()
@@ -172,7 +176,8 @@ impl Pass<'_> {
             .map_or(Work::Incremental, |schedule| schedule.due(now));
         let asked = if self.asked.complete_requested || memory.complete_due {
             Work::Complete
-        } else if self.asked.is_news() {
+        } else if self.asked.is_news() || memory.failures > 0 {
+            // Edits were missed while the binding failed, and nobody announces them again.
             Work::Incremental
         } else {
             Work::Events
@@ -352,6 +357,7 @@ impl Pass<'_> {
     /// A binding that could not be opened, or a pass that was stopped.
     async fn failed(&self, memory: &mut Memory, findings: Findings) -> Action {
         memory.failures = memory.failures.saturating_add(1);
+        log_failure(&self.name, &findings, memory.failures);
         let wait = if findings.waits_for_a_side() {
             PROBE_EVERY
         } else {
@@ -359,11 +365,10 @@ impl Pass<'_> {
         };
         memory.wait_until = Some(Instant::now() + wait);
         memory.generation = self.binding.metadata.generation;
-        memory
-            .receipts
-            .requested_at
-            .clone_from(&self.asked.receipts.requested_at);
+        // What was asked for stays due without asking again, or every nudge would cut the wait short.
         memory.complete_due |= self.asked.complete_requested;
+        memory.receipts.requested_at = self.asked.receipts.requested_at.clone();
+        memory.receipts.full_scan_requested_at = self.asked.receipts.full_scan_requested_at.clone();
         if findings.database.is_some() {
             self.worker.database_was_away();
         }
@@ -375,7 +380,9 @@ impl Pass<'_> {
             },
         )
         .await;
-        if findings.spec.is_some() {
+        if let Some(problem) = &findings.spec
+            && problem.reason != Reason::TableAlreadyBound
+        {
             return Action::await_change();
         }
         Action::requeue(wait)
@@ -423,6 +430,19 @@ fn log_progress(name: &BindingRef, progress: ScanProgress) {
         pages.total = progress.total,
         "the scan goes on"
     );
+}
+
+/// The first failure in a row is news; that it goes on stands in status.
+fn log_failure(name: &BindingRef, findings: &Findings, failures: u32) {
+    if let Some(problem) = findings.stopping().filter(|_| failures == 1) {
+        tracing::warn!(
+            binding.namespace = %name.namespace,
+            binding.name = %name.name,
+            reason = %problem.reason,
+            remedy = problem.remedy,
+            "the binding cannot be synced"
+        );
+    }
 }
 
 fn log_pass(name: &BindingRef, work: Work, report: &PassReport) {

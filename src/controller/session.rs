@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::conditions::Problem;
 use super::context::Context;
-use super::findings::Findings;
+use super::findings::{Findings, is_about_schema};
 use super::secrets::{SecretRead, SecretValue};
 use super::validate::{self, Source, ValidatedBinding};
 use super::watch::binding_ref;
@@ -103,7 +103,11 @@ pub async fn open(context: &Context, binding: &NotionSyncBinding, repin: &[Strin
         open_database(context, binding, &namespace, &validated),
     );
     findings.notion_reached = notion.is_ok();
-    findings.database_reached = database.is_ok();
+    // Who says that a table does not fit, answers.
+    findings.database_reached = match &database {
+        Ok(_) => true,
+        Err(problem) => is_about_schema(problem.reason),
+    };
     match (notion, database) {
         (Ok(notion), Ok(database)) => {
             join(

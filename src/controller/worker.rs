@@ -19,6 +19,7 @@ pub struct Worker {
     /// Held by the pass that runs; there is never a second one.
     pub memory: Mutex<Memory>,
     secrets_changed: AtomicBool,
+    table_freed: AtomicBool,
     database_was_away: AtomicBool,
 }
 
@@ -26,6 +27,16 @@ impl Worker {
     /// A Secret that the binding refers to is another one now.
     pub fn secrets_changed(&self) {
         self.secrets_changed.store(true, Ordering::Release);
+    }
+
+    /// A binding is gone that may have held the table of this one.
+    pub fn table_freed(&self) {
+        self.table_freed.store(true, Ordering::Release);
+    }
+
+    /// Whether another binding went since the last call.
+    pub fn take_table_freed(&self) -> bool {
+        self.table_freed.swap(false, Ordering::AcqRel)
     }
 
     /// Events may have been lost: the next pass must be complete.

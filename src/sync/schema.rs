@@ -56,6 +56,13 @@ pub fn pin(
     pinning
 }
 
+impl PinnedProperty {
+    fn works(&self, source: &DataSource) -> bool {
+        let mut properties = source.properties.iter();
+        properties.any(|property| property.id == self.id && property.kind == self.kind)
+    }
+}
+
 impl Pinning {
     fn keep(&mut self, pin: &PinnedProperty, source: &DataSource) {
         let mut pin = pin.clone();
@@ -96,6 +103,11 @@ impl Pinning {
                 PropertySelector::Id(id) => property.id == *id,
             });
         let Some(property) = found else {
+            // Giving up a pin that works for a name that nobody has would only stop the column.
+            if let Some(pin) = old.filter(|pin| pin.selector == field.property && pin.works(source))
+            {
+                return self.keep(pin, source);
+            }
             let remedy = format!(
                 "the data source has no property {}; correct spec.properties or add it in Notion",
                 shown(&field.property)
@@ -291,6 +303,17 @@ mod tests {
         assert!(repinned.stopped.is_empty());
         assert_eq!(repinned.pinned[0].id, PropertyId::new("b"));
         assert!(repinned.pinned[0].repinned);
+    }
+
+    #[test]
+    fn repinning_to_a_name_that_nobody_has_keeps_a_pin_that_works() {
+        let fields = [mapping("stage", "Stage")];
+        let first = source(&[("a", "Stage", PropertyType::Select)]);
+        let pins = pin(&fields, &[], &first, &[]).pinned;
+        let renamed = source(&[("a", "Phase", PropertyType::Select)]);
+        let again = pin(&fields, &pins, &renamed, &["stage".into()]);
+        assert!(again.stopped.is_empty());
+        assert_eq!(again.pinned[0].name, "Phase");
     }
 
     #[test]
