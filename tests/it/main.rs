@@ -5,6 +5,14 @@
 mod admin;
 mod crd;
 mod deployment;
+mod failures;
+mod failures_claim;
+mod failures_database;
+mod failures_notion;
+mod failures_outage;
+mod failures_poison;
+mod failures_property;
+mod failures_table;
 mod flow;
 mod grants;
 mod kube_leaves;
