@@ -138,7 +138,10 @@ impl<'a> Publisher<'a> {
                 progress,
             } => {
                 seen.pass = PassFact::Running;
-                seen.scanning = requested || memory.last_sync.is_none();
+                // The first of the binding, not of this process.
+                let status = self.binding.status.as_ref();
+                let synced = status.is_some_and(|status| status.last_sync_time.is_some());
+                seen.scanning = requested || (memory.last_sync.is_none() && !synced);
                 seen.progress = progress.map(shown_progress);
             }
             Stage::Done { report } => {
