@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{Stage, USUAL_TABLE, VERIFICATION_TOKEN, eventually};
 
@@ -31,11 +31,20 @@ pub(crate) async fn wait_fails(stage: &Stage, name: &str, kind: &str, reason: &s
         "{}",
         object["status"]
     );
-    let told = event(stage, name, reason).await;
-    assert_eq!(
-        (&told["note"], &told["type"]),
-        (&json!(message), &json!("Warning"))
-    );
+    // An earlier failure for the same reason may have its own Event, with another note.
+    eventually(
+        &format!("an Event {reason} about {name}: {message}"),
+        async || {
+            let told = |event: &Value| {
+                event["reason"] == reason
+                    && event["regarding"]["name"] == name
+                    && event["type"] == "Warning"
+                    && event["note"] == *message
+            };
+            events(stage).await.iter().any(told).then_some(())
+        },
+    )
+    .await;
     message
 }
 
