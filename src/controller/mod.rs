@@ -125,7 +125,8 @@ async fn lead(context: Arc<Context>, stop: CancellationToken) {
     }
 }
 
-/// Lets go of a binding that is gone. Its last pass has ended: the queue keeps to one at a time.
+/// Lets go of what the last pass of a binding that is gone left behind, and starts those that wait
+/// for its table. That pass has ended: the queue keeps to one at a time.
 fn forget(context: &Context, gone: &BindingRef) {
     if context.find(gone).is_some() {
         // Another one of that name came meanwhile.
@@ -133,7 +134,6 @@ fn forget(context: &Context, gone: &BindingRef) {
     }
     context.nudges.forget(gone);
     context.inboxes.forget(gone);
-    publish::forget_gauges(context, gone);
     for binding in context.bindings.state() {
         let status = binding.status.as_ref();
         let conditions = status.map(|status| status.conditions.as_slice());

@@ -191,10 +191,16 @@ impl Pass<'_> {
     /// The first pass of a process is complete unless the last one left everything in order, and so
     /// is the first pass with another mapping.
     async fn first_work(&self, memory: &Memory) -> Work {
-        let Some(session) = &memory.session else { return Work::Events };
+        let Some(session) = &memory.session else {
+            return Work::Events;
+        };
         let scanned = self.engine(session).is_scanned().await.unwrap_or(false);
         let in_order = memory.schedule.is_some() || super::publish::was_in_order(self.binding);
-        if scanned && in_order { Work::Events } else { Work::Complete }
+        if scanned && in_order {
+            Work::Events
+        } else {
+            Work::Complete
+        }
     }
 
     async fn suspend(&self, memory: &mut Memory) -> Action {
