@@ -395,5 +395,5 @@ async fn fifty_bindings_at_once_all_become_ready() {
     ];
     stage.scene.kubectl(&arguments).await.unwrap().ok().unwrap();
     println!("{COUNT} bindings were Ready after {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(180));
+    assert!(started.elapsed() < Duration::from_mins(3));
 }

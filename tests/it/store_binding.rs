@@ -2,13 +2,6 @@
 //!
 //! Every test has a database of its own on the shared server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests fail like tests"
-)]
-
 #[path = "store_binding/apply.rs"]
 mod apply;
 #[path = "store_binding/audit.rs"]

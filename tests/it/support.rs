@@ -72,7 +72,7 @@ impl Stage {
         scene.apply_secret("notion-webhook", &token).await.expect("the webhook's Secret");
         let mut options = scene.operator_options(notion.base_url()).await.expect("options");
         options.admin_token = Some(ADMIN_TOKEN.to_owned());
-        options.log_filter = "info,notion_sync_operator=debug".to_owned();
+        "info,notion_sync_operator=debug".clone_into(&mut options.log_filter);
         change(&mut options);
         let operator = scene.start_operator(options).await.expect("the operator is ready");
         let pool = scene.pool().expect("a pool");
@@ -140,7 +140,7 @@ impl Stage {
         });
         match tokio::time::timeout(PATIENCE * 2, found).await {
             Ok(found) => found,
-            Err(_) => panic!("{what}: last seen {}", seen.lock().unwrap()),
+            Err(_elapsed) => panic!("{what}: last seen {}", seen.lock().unwrap()),
         }
     }
 

@@ -2,49 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use notion_imitation::{DataSourceSpec, Imitation, Options};
 use serde_json::json;
-use world::manifests::{binding, merged, minimal_spec};
 use world::{World, WorldOptions};
 
-use crate::support::{
-    ADMIN_TOKEN, USUAL_TABLE, VERIFICATION_TOKEN, eventually, title, usual_schema,
-};
+use super::Sides;
+use crate::support::{ADMIN_TOKEN, VERIFICATION_TOKEN, eventually, title};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_it_hangs_webhooks_are_stored_and_the_process_lives() {
     let world = World::start(WorldOptions::default()).await.unwrap();
     let scene = world.scene("api-server").await.unwrap();
-    let notion = Imitation::start(Options::default()).await.unwrap();
-    let source = notion.create_data_source(DataSourceSpec::new("Projects", usual_schema()));
-    let source = source.unwrap().id;
-    let page = notion
-        .create_page(source, json!({"Name": title("Alpha")}))
-        .unwrap();
-    let pool = scene.pool().unwrap();
-    sqlx::raw_sql(USUAL_TABLE).execute(&pool).await.unwrap();
-    let link = "INSERT INTO projects (\"notionPageId\") VALUES ($1::uuid::text)";
-    sqlx::query(link).bind(page).execute(&pool).await.unwrap();
-    scene.apply_usual_secrets(&notion.token()).await.unwrap();
-    let token = [("verification-token", VERIFICATION_TOKEN)];
-    scene.apply_secret("notion-webhook", &token).await.unwrap();
+    let sides = Sides::set(&scene).await;
+    let (notion, page) = (&sides.notion, sides.page);
     let mut options = scene.operator_options(notion.base_url()).await.unwrap();
     options.admin_token = Some(ADMIN_TOKEN.to_owned());
     options.leader_elect = true;
     let operator = scene.start_operator(options).await.unwrap();
-    let spec = minimal_spec(&source.to_string(), "projects", &[("name", "Name")]);
     let webhook = json!({"webhook": {"verificationTokenSecretRef": {"name": "notion-webhook"}}});
-    scene
-        .apply(&binding(scene.name(), "projects", &merged(spec, &webhook)))
-        .await
-        .unwrap();
-    let ready = [
-        "wait",
-        "nsb/projects",
-        "--for=condition=Ready",
-        "--timeout=60s",
-    ];
-    scene.kubectl(&ready).await.unwrap().ok().unwrap();
+    sides.bind(&scene, &webhook).await;
     let client = world::http::client().unwrap();
     let post = async || {
         let body = notion
@@ -63,13 +38,6 @@ async fn while_it_hangs_webhooks_are_stored_and_the_process_lives() {
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
     assert_eq!(post().await.0, 200);
-    let name = async || {
-        let name = sqlx::query_scalar("SELECT name FROM projects")
-            .fetch_one(&pool)
-            .await;
-        name.unwrap_or_else(|_| Option::<String>::None)
-    };
-
     let paused = world.control_plane().pause().unwrap();
     let since = Instant::now();
     let mut edits = 0;
@@ -101,7 +69,7 @@ async fn while_it_hangs_webhooks_are_stored_and_the_process_lives() {
     assert_eq!(report.status().as_u16(), 200);
     assert!(report.text().await.unwrap().contains("projects"));
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM notion_sync.inbox")
-        .fetch_one(&pool)
+        .fetch_one(&sides.pool)
         .await
         .unwrap();
     assert_eq!(stored, edits + 1);
@@ -109,7 +77,7 @@ async fn while_it_hangs_webhooks_are_stored_and_the_process_lives() {
     assert_eq!(post().await.0, 200);
     drop(paused);
     eventually("the edit arrives", async || {
-        (name().await.as_deref() == Some("Beta")).then_some(())
+        (sides.name().await.as_deref() == Some("Beta")).then_some(())
     })
     .await;
     assert!(operator.exited().await.is_none());

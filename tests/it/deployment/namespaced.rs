@@ -1,11 +1,11 @@
 //! `deploy/namespaced/`: the operator for its own namespace, without any cluster right.
 
-use notion_imitation::{DataSourceSpec, Imitation, Options};
 use serde_json::{Value, json};
 use world::World;
-use world::manifests::{SERVICE_ACCOUNT, binding, install_namespaced, minimal_spec};
+use world::manifests::{SERVICE_ACCOUNT, install_namespaced};
 
-use crate::support::{ADMIN_TOKEN, USUAL_TABLE, eventually, title, usual_schema};
+use super::Sides;
+use crate::support::{ADMIN_TOKEN, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_alone_are_enough() {
@@ -34,18 +34,11 @@ async fn roles_alone_are_enough() {
         assert!(!may(denied).await, "{denied:?}");
     }
 
-    let notion = Imitation::start(Options::default()).await.unwrap();
-    let source = notion.create_data_source(DataSourceSpec::new("Projects", usual_schema()));
-    let source = source.unwrap().id;
-    let page = notion
-        .create_page(source, json!({"Name": title("Alpha")}))
+    let sides = Sides::set(&scene).await;
+    let mut options = scene
+        .operator_options(sides.notion.base_url())
+        .await
         .unwrap();
-    let pool = scene.pool().unwrap();
-    sqlx::raw_sql(USUAL_TABLE).execute(&pool).await.unwrap();
-    let link = "INSERT INTO projects (\"notionPageId\") VALUES ($1::uuid::text)";
-    sqlx::query(link).bind(page).execute(&pool).await.unwrap();
-    scene.apply_usual_secrets(&notion.token()).await.unwrap();
-    let mut options = scene.operator_options(notion.base_url()).await.unwrap();
     let kubeconfig = scene.directory().join("namespaced.kubeconfig");
     control_plane
         .write_account_kubeconfig(scene.name(), SERVICE_ACCOUNT, &kubeconfig)
@@ -56,23 +49,8 @@ async fn roles_alone_are_enough() {
     options.pod_namespace = scene.name().to_owned();
     options.admin_token = Some(ADMIN_TOKEN.to_owned());
     let operator = scene.start_operator(options).await.unwrap();
-    let spec = minimal_spec(&source.to_string(), "projects", &[("name", "Name")]);
-    scene
-        .apply(&binding(scene.name(), "projects", &spec))
-        .await
-        .unwrap();
-    let ready = [
-        "wait",
-        "nsb/projects",
-        "--for=condition=Ready",
-        "--timeout=60s",
-    ];
-    scene.kubectl(&ready).await.unwrap().ok().unwrap();
-    let name: String = sqlx::query_scalar("SELECT name FROM projects")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(name, "Alpha");
+    sides.bind(&scene, &json!({})).await;
+    assert_eq!(sides.name().await.as_deref(), Some("Alpha"));
 
     let uid = [
         "get",
@@ -83,7 +61,7 @@ async fn roles_alone_are_enough() {
     ];
     let uid = scene.kubectl(&uid).await.unwrap().ok().unwrap();
     let cluster: String = sqlx::query_scalar("SELECT cluster_id FROM notion_sync.bindings")
-        .fetch_one(&pool)
+        .fetch_one(&sides.pool)
         .await
         .unwrap();
     assert_eq!(cluster, uid);

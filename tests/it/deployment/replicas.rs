@@ -22,15 +22,14 @@ struct Pair {
 impl Pair {
     /// The stage's operator leads; a second one has joined.
     async fn set(topic: &str) -> Self {
-        let stage = Stage::set_with(topic, |_| {}).await;
+        let mut stage = Stage::set(topic).await;
         stage.operator.stop().await.unwrap();
         own_leases(&stage.scene).await;
         let leases = Api::namespaced(stage.scene.client().await.unwrap(), stage.scene.name());
-        let mut stage = stage;
         let mut options = stage.operator.options().clone();
         options.leader_elect = true;
-        options.pod_namespace = stage.scene.name().to_owned();
-        options.pod_name = "first".to_owned();
+        stage.scene.name().clone_into(&mut options.pod_namespace);
+        "first".clone_into(&mut options.pod_name);
         stage.operator = stage.scene.start_operator(options.clone()).await.unwrap();
         let pair = Self {
             second: stage.operator_named(options, "second").await,
