@@ -27,6 +27,10 @@ async fn linked(things: &Things) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one state, looked at from every side"
+)]
 async fn the_arithmetic_of_drift() {
     let things = stage("drift-sum").await;
     let drifts = things.page(page("canary-notion-value", 1)).await;

@@ -45,17 +45,18 @@ const AUDIT: &str = "audit' \"log\"; DROP TABLE victims; --";
 async fn hostile_table(stage: &Stage, columns: &[String]) -> String {
     let schema = quoted(SCHEMA);
     let table = format!("{schema}.{}", quoted(TABLE));
-    let defined: String = columns
+    let defined: Vec<String> = columns
         .iter()
-        .map(|name| format!(", {} text", quoted(name)))
+        .map(|name| format!("{} text", quoted(name)))
         .collect();
+    let defined = defined.join(", ");
     stage
         .sql(&format!(
             "CREATE TABLE victims (id integer); CREATE SCHEMA {schema};
              CREATE TYPE {schema}.\"Odd; \"\"type\"\"\" AS ENUM ('One', 'T\"wo');
              CREATE TABLE {table} (\"Key \"\"part\"\"\" text, \"order\" integer,
                  \"Page \"\"Id\"\"\" text UNIQUE, \"updated at\" timestamptz,
-                 kind {schema}.\"Odd; \"\"type\"\"\"{defined},
+                 kind {schema}.\"Odd; \"\"type\"\"\", {defined},
                  PRIMARY KEY (\"order\", \"Key \"\"part\"\"\"))"
         ))
         .await;

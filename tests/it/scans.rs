@@ -234,7 +234,8 @@ async fn text_that_answers_cut_short_is_read_whole() {
         .page(json!({"Name": {"title": [{"mention": {"user": {"id": person}}}]}}))
         .await;
     things.bind(&things.spec(&json!({}))).await;
-    let whole: String = (0..60).map(|n| format!("segment {n} ")).collect();
+    let whole: Vec<_> = (0..60).map(|n| format!("segment {n} ")).collect();
+    let whole = whole.concat();
     assert_eq!(
         things.cells(segments).await[0].as_deref(),
         Some(whole.as_str())

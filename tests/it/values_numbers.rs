@@ -28,6 +28,7 @@ fn kept(text: &'static str) -> Cell {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 async fn numbers_go_into_every_numeric_column() {
     let schema = json!({"Name": {"title": {}}, "Price": {"number": {}}, "Ready": {"checkbox": {}}});
     let things = Things::set("values-numbers", schema, COLUMNS, TYPES).await;

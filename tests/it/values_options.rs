@@ -68,6 +68,7 @@ fn unfit(kept: Option<&'static str>) -> Cell {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 async fn options_go_through_values() {
     let things = Things::set("values-options", schema(), COLUMNS, TYPES).await;
     let spec = spec(&things);
