@@ -227,7 +227,7 @@ async fn names_that_match_nothing_are_refused() {
     refused(&stage, "columns", &columns, "SchemaValid", "ColumnNotFound").await;
     stage.wait_cell(page, "name", Some("value")).await;
     assert_eq!(stage.cell(page, "price").await, None);
-    assert_eq!(stage.condition("columns", "Ready").await["status"], "True");
+    stage.wait_condition("columns", "Ready", "True", None).await;
     assert_eq!(
         stage.count("SELECT count(*) FROM victims").await,
         0,
