@@ -2,6 +2,13 @@
 //! imitation of Notion. `support` makes a stage for each test; the operator runs as a process under
 //! the `ServiceAccount` that `deploy/` ships.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
+
 mod absence;
 mod admin;
 mod crd;
