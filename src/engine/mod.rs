@@ -161,7 +161,7 @@ impl<'a, N: NotionApi, S: BindingStore> Engine<'a, N, S> {
         store: &'a S,
         plan: &'a TablePlan,
         signals: &'a Signals,
-            clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let (wanted, fingerprint) = (plan.wanted(), plan.fingerprint());
         Self {

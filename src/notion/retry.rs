@@ -106,7 +106,13 @@ impl Attempts {
 }
 
 const fn is_throttled(failure: &Failure) -> bool {
-    matches!(failure, Failure::Answered { status: 429 | 529, .. })
+    matches!(
+        failure,
+        Failure::Answered {
+            status: 429 | 529,
+            ..
+        }
+    )
 }
 
 /// The table of the facts, for reads. (400, 401, 403 and 404 are Notion's word.)
@@ -201,7 +207,10 @@ mod tests {
         assert_eq!(scan.timeout(at(315)), at(60));
         assert_eq!(scan.after(&failure, at(320), 0.0), Next::GiveUp);
         let throttled = answered(429, "{}");
-        assert_eq!(scan.after(&throttled, at(320), 0.0), Next::Retry(Duration::ZERO));
+        assert_eq!(
+            scan.after(&throttled, at(320), 0.0),
+            Next::Retry(Duration::ZERO)
+        );
         assert_eq!(scan.after(&throttled, at(390), 0.0), Next::GiveUp);
     }
 }

@@ -186,7 +186,12 @@ impl TablePlan {
         for field in &self.fields {
             let text = format!(
                 "{:?}\u{1e}",
-                (&field.mapping, &field.property.id, &field.property.kind, &field.column)
+                (
+                    &field.mapping,
+                    &field.property.id,
+                    &field.property.kind,
+                    &field.column
+                )
             );
             hasher.update(text.as_bytes());
         }

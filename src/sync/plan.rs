@@ -64,7 +64,9 @@ pub fn plan_pair(
     let notion_is_newer = is_newer(page.last_edited_time, row_time(row, own_write));
     let fields = plan.fields.iter().zip(&row.values).map(|(field, value)| {
         let postgres = ColumnValue::parse(&field.column.kind, value.as_deref());
-        let base = base.get(&field.column.name).filter(|base| belongs(base, field));
+        let base = base
+            .get(&field.column.name)
+            .filter(|base| belongs(base, field));
         plan_field(plan, field, page, postgres, base, notion_is_newer)
     });
     PairPlan {

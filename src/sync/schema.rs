@@ -123,7 +123,9 @@ impl Pinning {
             id: property.id.clone(),
             name: property.name.clone(),
             kind: property.kind.clone(),
-            repinned: old.is_some_and(|old| old.repinned || old.id != property.id || old.kind != property.kind),
+            repinned: old.is_some_and(|old| {
+                old.repinned || old.id != property.id || old.kind != property.kind
+            }),
         });
     }
 

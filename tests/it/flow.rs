@@ -9,7 +9,9 @@ use crate::support::{Stage, VERIFICATION_TOKEN, eventually, title};
 async fn an_edit_reaches_row_audit_and_status() {
     let stage = Stage::set("flow").await;
     let page = stage.linked("Alpha").await;
-    let orphan = stage.notion.create_page(stage.source, json!({"Name": title("Nobody's")}));
+    let orphan = stage
+        .notion
+        .create_page(stage.source, json!({"Name": title("Nobody's")}));
     let orphan = orphan.unwrap();
     stage.bind_ready(&json!({})).await;
     assert_eq!(stage.cell(page, "name").await.as_deref(), Some("Alpha"));
@@ -25,30 +27,56 @@ async fn an_edit_reaches_row_audit_and_status() {
         "Price": {"number": 19.555}});
     stage.notion.edit(page, edit).unwrap();
     stage.wait_cell(page, "name", Some("Beta")).await;
-    assert_eq!(stage.cell(page, "status").await.as_deref(), Some("IN_PROGRESS"));
+    assert_eq!(
+        stage.cell(page, "status").await.as_deref(),
+        Some("IN_PROGRESS")
+    );
     assert_eq!(stage.cell(page, "price").await.as_deref(), Some("19.56"));
     assert!(stage.cell(page, "\"updatedAt\"").await.is_some());
 
     let result = stage.audited("notion_webhook", page).await.unwrap();
     assert_eq!(result["outcome"], "Applied", "{result}");
-    assert_eq!(result["binding"], format!("{}/projects", stage.scene.name()));
-    let columns: Vec<_> =
-        result["changes"].as_array().unwrap().iter().map(|change| &change["column"]).collect();
+    assert_eq!(
+        result["binding"],
+        format!("{}/projects", stage.scene.name())
+    );
+    let columns: Vec<_> = result["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| &change["column"])
+        .collect();
     assert_eq!(columns, ["name", "status", "price"]);
     assert_eq!(result["changes"][1]["to"], "IN_PROGRESS");
     assert_eq!(result["changes"][1]["side"], "Postgres");
 
-    stage.wait_condition("projects", "WebhookVerified", "True", Some("Verified")).await;
-    let output = stage.scene.kubectl(&["get", "notionsyncbindings"]).await.unwrap().ok().unwrap();
+    stage
+        .wait_condition("projects", "WebhookVerified", "True", Some("Verified"))
+        .await;
+    let output = stage
+        .scene
+        .kubectl(&["get", "notionsyncbindings"])
+        .await
+        .unwrap()
+        .ok()
+        .unwrap();
     let (head, row) = output.split_once('\n').unwrap();
     let head: Vec<_> = head.split_whitespace().collect();
-    assert_eq!(head, ["NAME", "READY", "HEALTH", "DRIFT", "PAGES", "ROWS", "LAST", "SYNC", "AGE"]);
+    assert_eq!(
+        head,
+        [
+            "NAME", "READY", "HEALTH", "DRIFT", "PAGES", "ROWS", "LAST", "SYNC", "AGE"
+        ]
+    );
     let row: Vec<_> = row.split_whitespace().collect();
     assert_eq!(row[..6], ["projects", "True", "Healthy", "0", "2", "1"]);
 
     let health = stage.health().await;
     assert_eq!(health["health"], "Healthy", "{health}");
-    assert_eq!(health["bindings"][0]["orphanedPages"], json!([orphan.to_string()]));
+    assert_eq!(
+        health["bindings"][0]["orphanedPages"],
+        json!([orphan.to_string()])
+    );
     assert_eq!(health["bindings"][0]["counts"]["linked"], 1);
 }
 
@@ -56,16 +84,28 @@ async fn an_edit_reaches_row_audit_and_status() {
 async fn without_webhooks_the_same_edit_arrives_an_interval_later() {
     let stage = Stage::set("polling").await;
     let page = stage.linked("Alpha").await;
-    stage.bind_ready(&json!({"webhook": null, "interval": "10s"})).await;
-    stage.notion.edit(page, json!({"Name": title("Beta")})).unwrap();
-    stage.wait_cell(page, "name", Some("Beta")).await;
-    let result = eventually("the pass is audited", async || stage.audited("notion_sync", page).await)
+    stage
+        .bind_ready(&json!({"webhook": null, "interval": "10s"}))
         .await;
+    stage
+        .notion
+        .edit(page, json!({"Name": title("Beta")}))
+        .unwrap();
+    stage.wait_cell(page, "name", Some("Beta")).await;
+    let result = eventually("the pass is audited", async || {
+        stage.audited("notion_sync", page).await
+    })
+    .await;
     assert_eq!(result["outcome"], "Applied");
     // An idle cycle: one query, no other request.
     stage.notion.reset_requests();
     tokio::time::sleep(std::time::Duration::from_secs(12)).await;
     let requests = stage.notion.requests();
     assert!((1..=2).contains(&requests.len()), "{requests:?}");
-    assert!(requests.iter().all(|request| request.path.ends_with("/query")), "{requests:?}");
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.path.ends_with("/query")),
+        "{requests:?}"
+    );
 }

@@ -7,22 +7,78 @@ use std::path::{Path, PathBuf};
 const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "sync",
-        &["api", "app", "config", "controller", "engine", "metrics", "notion", "probes", "store", "webhook"],
-        &["kube", "k8s_openapi", "sqlx", "reqwest", "warp", "tokio", "tracing", "prometheus_client"],
+        &[
+            "api",
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "metrics",
+            "notion",
+            "probes",
+            "store",
+            "webhook",
+        ],
+        &[
+            "kube",
+            "k8s_openapi",
+            "sqlx",
+            "reqwest",
+            "warp",
+            "tokio",
+            "tracing",
+            "prometheus_client",
+        ],
     ),
     (
         "api",
-        &["app", "config", "controller", "engine", "metrics", "notion", "probes", "store", "sync", "webhook"],
-        &["sqlx", "reqwest", "warp", "tokio", "tracing", "prometheus_client"],
+        &[
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "metrics",
+            "notion",
+            "probes",
+            "store",
+            "sync",
+            "webhook",
+        ],
+        &[
+            "sqlx",
+            "reqwest",
+            "warp",
+            "tokio",
+            "tracing",
+            "prometheus_client",
+        ],
     ),
     (
         "notion",
-        &["api", "app", "config", "controller", "engine", "probes", "store", "webhook"],
+        &[
+            "api",
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "probes",
+            "store",
+            "webhook",
+        ],
         &["kube", "k8s_openapi", "sqlx", "warp"],
     ),
     (
         "store",
-        &["api", "app", "config", "controller", "engine", "notion", "probes", "webhook"],
+        &[
+            "api",
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "notion",
+            "probes",
+            "webhook",
+        ],
         &["kube", "k8s_openapi", "reqwest", "warp"],
     ),
     (
@@ -32,13 +88,37 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "webhook",
-        &["api", "app", "config", "controller", "engine", "notion", "probes", "store"],
+        &[
+            "api",
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "notion",
+            "probes",
+            "store",
+        ],
         &["kube", "k8s_openapi", "sqlx", "reqwest"],
     ),
-    ("controller", &["app", "config", "webhook"], &["warp", "reqwest"]),
+    (
+        "controller",
+        &["app", "config", "webhook"],
+        &["warp", "reqwest"],
+    ),
     (
         "metrics",
-        &["api", "app", "config", "controller", "engine", "notion", "probes", "store", "sync", "webhook"],
+        &[
+            "api",
+            "app",
+            "config",
+            "controller",
+            "engine",
+            "notion",
+            "probes",
+            "store",
+            "sync",
+            "webhook",
+        ],
         &["kube", "sqlx", "reqwest", "warp"],
     ),
 ];
@@ -74,8 +154,15 @@ fn files(layer: &str) -> Vec<PathBuf> {
 /// Lines of code, without comments, doc links and what stands below `#[cfg(test)]`.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let body = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
-    body.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    let body = text
+        .split("#[cfg(test)]\nmod ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    body.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -90,7 +177,11 @@ fn each_layer_knows_only_what_its_arrows_allow() {
                 }
             }
             for name in *crates {
-                let named = [format!("use {name}::"), format!("{name}::"), format!("use {name};")];
+                let named = [
+                    format!("use {name}::"),
+                    format!("{name}::"),
+                    format!("use {name};"),
+                ];
                 let names = |text: &String| {
                     code.match_indices(text.as_str()).any(|(at, _)| {
                         let before = code[..at].chars().next_back();

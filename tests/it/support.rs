@@ -64,19 +64,39 @@ impl Stage {
     pub(crate) async fn set_with(topic: &str, change: impl FnOnce(&mut OperatorOptions)) -> Self {
         let world = World::shared().await.expect("the world starts");
         let scene = world.scene(topic).await.expect("a scene");
-        let notion = Imitation::start(Options::default()).await.expect("the imitation starts");
+        let notion = Imitation::start(Options::default())
+            .await
+            .expect("the imitation starts");
         let source = notion.create_data_source(DataSourceSpec::new("Projects", usual_schema()));
         let source = source.expect("a data source").id;
-        scene.apply_usual_secrets(&notion.token()).await.expect("the usual Secrets");
+        scene
+            .apply_usual_secrets(&notion.token())
+            .await
+            .expect("the usual Secrets");
         let token = [("verification-token", VERIFICATION_TOKEN)];
-        scene.apply_secret("notion-webhook", &token).await.expect("the webhook's Secret");
-        let mut options = scene.operator_options(notion.base_url()).await.expect("options");
+        scene
+            .apply_secret("notion-webhook", &token)
+            .await
+            .expect("the webhook's Secret");
+        let mut options = scene
+            .operator_options(notion.base_url())
+            .await
+            .expect("options");
         options.admin_token = Some(ADMIN_TOKEN.to_owned());
         "info,notion_sync_operator=debug".clone_into(&mut options.log_filter);
         change(&mut options);
-        let operator = scene.start_operator(options).await.expect("the operator is ready");
+        let operator = scene
+            .start_operator(options)
+            .await
+            .expect("the operator is ready");
         let pool = scene.pool().expect("a pool");
-        let stage = Self { scene, notion, operator, pool, source };
+        let stage = Self {
+            scene,
+            notion,
+            operator,
+            pool,
+            source,
+        };
         stage.sql(USUAL_TABLE).await;
         stage
     }
@@ -98,7 +118,10 @@ impl Stage {
     /// Applies a binding of this name.
     pub(crate) async fn bind(&self, name: &str, changes: &Value) {
         let object = binding(self.scene.name(), name, &self.spec(changes));
-        self.scene.apply(&object).await.expect("the binding is accepted");
+        self.scene
+            .apply(&object)
+            .await
+            .expect("the binding is accepted");
     }
 
     /// Applies the usual binding and waits until it is Ready.
@@ -109,16 +132,28 @@ impl Stage {
 
     /// The binding as the API server has it.
     pub(crate) async fn binding(&self, name: &str) -> Value {
-        let output = self.scene.kubectl(&["get", "nsb", name, "-o", "json"]).await;
-        let text = output.expect("kubectl runs").ok().expect("the binding exists");
+        let output = self
+            .scene
+            .kubectl(&["get", "nsb", name, "-o", "json"])
+            .await;
+        let text = output
+            .expect("kubectl runs")
+            .ok()
+            .expect("the binding exists");
         serde_json::from_str(&text).expect("kubectl prints JSON")
     }
 
     /// The condition of that type.
     pub(crate) async fn condition(&self, name: &str, kind: &str) -> Value {
         let object = self.binding(name).await;
-        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        conditions.into_iter().find(|one| one["type"] == kind).unwrap_or(Value::Null)
+        let conditions = object["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        conditions
+            .into_iter()
+            .find(|one| one["type"] == kind)
+            .unwrap_or(Value::Null)
     }
 
     /// Waits until a condition has this status and, where given, this reason; gives it back.
@@ -146,9 +181,14 @@ impl Stage {
 
     /// Adds a page with this title, and a row that carries its id.
     pub(crate) async fn linked(&self, name: &str) -> Uuid {
-        let page = self.notion.create_page(self.source, json!({"Name": title(name)}));
+        let page = self
+            .notion
+            .create_page(self.source, json!({"Name": title(name)}));
         let page = page.expect("a page");
-        self.sql(&format!("INSERT INTO projects (\"notionPageId\") VALUES ('{page}')")).await;
+        self.sql(&format!(
+            "INSERT INTO projects (\"notionPageId\") VALUES ('{page}')"
+        ))
+        .await;
         page
     }
 
@@ -163,7 +203,9 @@ impl Stage {
     /// The first value of the first row, as text; `None` where there is no row or it is NULL.
     pub(crate) async fn text(&self, query: &str) -> Option<String> {
         let wrapped = format!("SELECT (q.v)::text FROM ({query}) AS q (v)");
-        let row = sqlx::query(AssertSqlSafe(wrapped)).fetch_optional(&self.pool).await;
+        let row = sqlx::query(AssertSqlSafe(wrapped))
+            .fetch_optional(&self.pool)
+            .await;
         let row = row.unwrap_or_else(|error| panic!("{query}: {error}"));
         row.and_then(|row| row.get(0))
     }
@@ -191,9 +233,9 @@ impl Stage {
     /// The same to another path.
     pub(crate) async fn post_signed_to(&self, path: &str, body: &Value) -> (u16, Value) {
         let bytes = body.to_string();
-        let signature =
-            notion_imitation::signature(VERIFICATION_TOKEN, bytes.as_bytes());
-        self.post(path, &[("X-Notion-Signature", &signature)], bytes).await
+        let signature = notion_imitation::signature(VERIFICATION_TOKEN, bytes.as_bytes());
+        self.post(path, &[("X-Notion-Signature", &signature)], bytes)
+            .await
     }
 
     /// Posts a body with these headers, as JSON.
@@ -214,15 +256,26 @@ impl Stage {
         let reply = request.send().await.expect("the receiver answers");
         let status = reply.status().as_u16();
         let text = reply.text().await.unwrap_or_default();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
     }
 
     /// The admin API's report of this stage.
     pub(crate) async fn health(&self) -> Value {
         let path = format!("/api/admin/sync/health?namespace={}", self.scene.name());
         let client = world::http::client().expect("a client");
-        let reply = client.get(self.operator.url(&path)).bearer_auth(ADMIN_TOKEN).send().await;
-        let text = reply.expect("the admin API answers").text().await.expect("a body");
+        let reply = client
+            .get(self.operator.url(&path))
+            .bearer_auth(ADMIN_TOKEN)
+            .send()
+            .await;
+        let text = reply
+            .expect("the admin API answers")
+            .text()
+            .await
+            .expect("a body");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
@@ -234,12 +287,17 @@ impl Stage {
         );
         let exists = self.text("SELECT to_regclass('audit_logs')").await;
         exists.as_ref()?;
-        self.text(&query).await.and_then(|text| serde_json::from_str(&text).ok())
+        self.text(&query)
+            .await
+            .and_then(|text| serde_json::from_str(&text).ok())
     }
 
     /// How many audit rows there are with this condition.
     pub(crate) async fn count(&self, query: &str) -> i64 {
-        self.text(query).await.and_then(|text| text.parse().ok()).unwrap_or(-1)
+        self.text(query)
+            .await
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(-1)
     }
 }
 
@@ -265,7 +323,10 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(Instant::now() < deadline, "this did not happen in time: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "this did not happen in time: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -37,10 +37,16 @@ async fn tell(world: &World, teller: &mut Teller) -> Result<()> {
 async fn binds(play: &Playground<'_>, teller: &mut Teller) -> Result<()> {
     teller.step("A table whose rows carry the id of their page, and nothing else yet");
     teller.ran(TABLE);
-    teller.came(&play.rows("SELECT id, name, status, \"notionPageId\" FROM projects").await?);
+    teller.came(
+        &play
+            .rows("SELECT id, name, status, \"notionPageId\" FROM projects")
+            .await?,
+    );
 
     teller.step("Bind it to the data source; the operator runs as the ServiceAccount of deploy/");
-    teller.ran("kubectl apply -f - && kubectl wait notionsyncbindings/projects --for=condition=Ready");
+    teller.ran(
+        "kubectl apply -f - && kubectl wait notionsyncbindings/projects --for=condition=Ready",
+    );
     teller.came(&serde_json::to_string(&play.manifest()["spec"])?);
     teller.came(play.bind().await?.trim());
 
@@ -58,7 +64,8 @@ async fn edits(play: &Playground<'_>, teller: &mut Teller) -> Result<()> {
     play.subscribe().await?;
     teller.came("the token is in the Secret, and Notion accepts it");
 
-    teller.step("A person edits a page; a signed webhook arrives; the page is read; the row changes");
+    teller
+        .step("A person edits a page; a signed webhook arrives; the page is read; the row changes");
     let edit = json!({"Name": title("Harbour, phase two"), "Budget": {"number": 19.555},
         "Status": {"status": {"name": "In progress"}}});
     teller.ran("(in Notion) Name: Harbour, phase two · Status: In progress · Budget: 19.555");
@@ -68,18 +75,26 @@ async fn edits(play: &Playground<'_>, teller: &mut Teller) -> Result<()> {
     let rows = play.until(query, "phase two").await?;
     teller.ran(query);
     teller.came(&rows);
-    teller.came(&format!("{} ms after the edit", edited.elapsed().as_millis()));
+    teller.came(&format!(
+        "{} ms after the edit",
+        edited.elapsed().as_millis()
+    ));
 
     teller.step("Every event is a row of the audit table");
     let query = "SELECT action, resource_type, details -> 'result' FROM audit_logs \
                  WHERE action = 'notion_webhook' ORDER BY created_at DESC LIMIT 1";
     teller.ran(query);
     let audited = play.until(query, "Applied").await?;
-    ensure!(audited.contains("IN_PROGRESS"), "the change is not in the audit row: {audited}");
+    ensure!(
+        audited.contains("IN_PROGRESS"),
+        "the change is not in the audit row: {audited}"
+    );
     teller.came(&audited);
 
     teller.step("Health and drift in one line");
-    teller.get(play, |row| row[1] == "True" && row[3] == "0").await
+    teller
+        .get(play, |row| row[1] == "True" && row[3] == "0")
+        .await
 }
 
 /// What is not in step is counted, and listed for those who may see values.
@@ -89,18 +104,34 @@ async fn shows_drift(play: &Playground<'_>, teller: &mut Teller) -> Result<()> {
     teller.ran(update);
     play.execute(update).await?;
     let asked = "notionsync.dev/fullScanRequestedAt=now";
-    teller.ran(&format!("kubectl annotate notionsyncbinding {BINDING} {asked}"));
-    let annotate = ["annotate", "notionsyncbinding", BINDING, asked, "--overwrite"];
+    teller.ran(&format!(
+        "kubectl annotate notionsyncbinding {BINDING} {asked}"
+    ));
+    let annotate = [
+        "annotate",
+        "notionsyncbinding",
+        BINDING,
+        asked,
+        "--overwrite",
+    ];
     play.scene.kubectl(&annotate).await?.ok()?;
     teller.get(play, |row| row[3] == "1").await?;
 
     teller.step("The admin API lists the discrepancies");
     let url = play.operator.url("/api/admin/sync/health");
-    teller.ran(&format!("curl -H 'Authorization: Bearer {ADMIN_TOKEN}' {url}"));
+    teller.ran(&format!(
+        "curl -H 'Authorization: Bearer {ADMIN_TOKEN}' {url}"
+    ));
     let health = play.health().await?;
     let shown = &health["bindings"][0];
-    ensure!(shown["discrepancies"][0]["postgres"] == "Changed by hand", "{health}");
-    ensure!(shown["orphanedPages"] == json!([play.pages[2].to_string()]), "{health}");
+    ensure!(
+        shown["discrepancies"][0]["postgres"] == "Changed by hand",
+        "{health}"
+    );
+    ensure!(
+        shown["orphanedPages"] == json!([play.pages[2].to_string()]),
+        "{health}"
+    );
     let pick = json!({"health": health["health"], "counts": shown["counts"],
         "discrepancies": shown["discrepancies"], "orphanedPages": shown["orphanedPages"]});
     teller.came(&serde_json::to_string_pretty::<Value>(&pick)?);
@@ -140,9 +171,17 @@ impl Teller {
         self.ran("kubectl get notionsyncbindings");
         let patience = std::time::Duration::from_secs(40);
         let text = eventually(patience, "kubectl get shows it", async || {
-            let text = play.scene.kubectl(&["get", "notionsyncbindings"]).await?.ok()?;
-            let row: Vec<&str> =
-                text.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+            let text = play
+                .scene
+                .kubectl(&["get", "notionsyncbindings"])
+                .await?
+                .ok()?;
+            let row: Vec<&str> = text
+                .lines()
+                .nth(1)
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect();
             ensure!(row.len() > 5 && fits(&row), "it shows: {text}");
             Ok(text)
         })

@@ -64,7 +64,9 @@ impl<'w> Playground<'w> {
                 {"name": "Not started"}, {"name": "In progress"}, {"name": "Done"}]}},
             "Budget": {"number": {"format": "euro"}},
         });
-        let source = notion.create_data_source(DataSourceSpec::new("Projects", schema))?.id;
+        let source = notion
+            .create_data_source(DataSourceSpec::new("Projects", schema))?
+            .id;
         let pool = scene.pool()?;
         sqlx::raw_sql(TABLE).execute(&pool).await?;
         let mut pages = Vec::new();
@@ -83,7 +85,14 @@ impl<'w> Playground<'w> {
         let mut options = scene.operator_options(notion.base_url()).await?;
         options.admin_token = Some(ADMIN_TOKEN.to_owned());
         let operator = scene.start_operator(options).await?;
-        Ok(Self { scene, notion, source, pages, operator, pool })
+        Ok(Self {
+            scene,
+            notion,
+            source,
+            pages,
+            operator,
+            pool,
+        })
     }
 
     /// The binding as a manifest.
@@ -117,7 +126,12 @@ impl<'w> Playground<'w> {
         self.scene.apply(&self.manifest()).await?;
         let name = format!("notionsyncbindings/{BINDING}");
         let timeout = format!("--timeout={seconds}s");
-        let wait = ["wait", name.as_str(), "--for=condition=Ready", timeout.as_str()];
+        let wait = [
+            "wait",
+            name.as_str(),
+            "--for=condition=Ready",
+            timeout.as_str(),
+        ];
         self.scene.kubectl(&wait).await?.ok()
     }
 
@@ -125,14 +139,30 @@ impl<'w> Playground<'w> {
     pub(crate) async fn scan_again(&self) -> Result<()> {
         let asked = format!("{}", Uuid::new_v4());
         let annotation = format!("notionsync.dev/fullScanRequestedAt={asked}");
-        let annotate = ["annotate", "nsb", BINDING, annotation.as_str(), "--overwrite"];
+        let annotate = [
+            "annotate",
+            "nsb",
+            BINDING,
+            annotation.as_str(),
+            "--overwrite",
+        ];
         self.scene.kubectl(&annotate).await?.ok()?;
-        let read = ["get", "nsb", BINDING, "-o", "jsonpath={.status.lastHandledFullScanAt}"];
-        wait::eventually(Duration::from_mins(10), "the scan is answered", async || {
-            let handled = self.scene.kubectl(&read).await?.ok()?;
-            anyhow::ensure!(handled == asked, "it says {handled}");
-            Ok(())
-        })
+        let read = [
+            "get",
+            "nsb",
+            BINDING,
+            "-o",
+            "jsonpath={.status.lastHandledFullScanAt}",
+        ];
+        wait::eventually(
+            Duration::from_mins(10),
+            "the scan is answered",
+            async || {
+                let handled = self.scene.kubectl(&read).await?.ok()?;
+                anyhow::ensure!(handled == asked, "it says {handled}");
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -140,7 +170,9 @@ impl<'w> Playground<'w> {
     /// their own events. Returns the token.
     pub(crate) async fn subscribe_quietly(&self) -> Result<String> {
         let token = format!("secret_{}", Uuid::new_v4().simple());
-        self.scene.apply_secret("notion-webhook", &[("verification-token", &token)]).await?;
+        self.scene
+            .apply_secret("notion-webhook", &[("verification-token", &token)])
+            .await?;
         Ok(token)
     }
 
@@ -165,14 +197,18 @@ impl<'w> Playground<'w> {
     /// Runs a query and gives its rows as lines.
     pub(crate) async fn rows(&self, query: &str) -> Result<String> {
         let text = format!("SELECT q::text FROM ({query}) AS q");
-        let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .fetch_all(&self.pool)
+            .await?;
         let lines: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
         Ok(lines?.join("\n"))
     }
 
     /// Runs a statement.
     pub(crate) async fn execute(&self, statement: &str) -> Result<()> {
-        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -189,8 +225,14 @@ impl<'w> Playground<'w> {
     /// Asks the admin API.
     pub(crate) async fn health(&self) -> Result<Value> {
         let url = self.operator.url("/api/admin/sync/health");
-        let reply = world::http::client()?.get(url).bearer_auth(ADMIN_TOKEN).send().await?;
-        Ok(serde_json::from_str(&reply.error_for_status()?.text().await?)?)
+        let reply = world::http::client()?
+            .get(url)
+            .bearer_auth(ADMIN_TOKEN)
+            .send()
+            .await?;
+        Ok(serde_json::from_str(
+            &reply.error_for_status()?.text().await?,
+        )?)
     }
 }
 

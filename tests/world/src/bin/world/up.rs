@@ -68,7 +68,11 @@ fn guide(play: &Playground<'_>, state: &State) -> Result<String> {
         "  export PATH={}:$PATH    # kubectl",
         programs.display()
     )?;
-    writeln!(text, "  kubectl --namespace {} get notionsyncbindings\n", scene.name())?;
+    writeln!(
+        text,
+        "  kubectl --namespace {} get notionsyncbindings\n",
+        scene.name()
+    )?;
     writeln!(
         text,
         "API server  {}",

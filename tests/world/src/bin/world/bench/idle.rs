@@ -16,7 +16,14 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     let play = Playground::set_in(world, "bench-idle").await?;
     play.bind().await?;
     let patch = json!({"spec": {"interval": "10s"}}).to_string();
-    let arguments = ["patch", "nsb", "projects", "--type=merge", "-p", patch.as_str()];
+    let arguments = [
+        "patch",
+        "nsb",
+        "projects",
+        "--type=merge",
+        "-p",
+        patch.as_str(),
+    ];
     play.scene.kubectl(&arguments).await?.ok()?;
     tokio::time::sleep(INTERVAL * 2).await;
     let version = "get nsb projects -o jsonpath={.metadata.resourceVersion}";
@@ -26,14 +33,41 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                    FROM pg_stat_user_tables";
     let pid = play.operator.pid().await.context("the operator runs")?;
     play.notion.reset_requests();
-    let before = (play.rows(written).await?, play.scene.kubectl(&version).await?.ok()?, usage(pid)?);
+    let before = (
+        play.rows(written).await?,
+        play.scene.kubectl(&version).await?.ok()?,
+        usage(pid)?,
+    );
     tokio::time::sleep(INTERVAL * CYCLES + Duration::from_secs(2)).await;
-    let after = (play.rows(written).await?, play.scene.kubectl(&version).await?.ok()?, usage(pid)?);
-    figure("idle, 60 s at an interval of 10 s: requests to Notion", &play.notion.requests().len().to_string());
-    figure("  rows written (bound schema, state schema), before", &before.0);
+    let after = (
+        play.rows(written).await?,
+        play.scene.kubectl(&version).await?.ok()?,
+        usage(pid)?,
+    );
+    figure(
+        "idle, 60 s at an interval of 10 s: requests to Notion",
+        &play.notion.requests().len().to_string(),
+    );
+    figure(
+        "  rows written (bound schema, state schema), before",
+        &before.0,
+    );
     figure("  the same, after", &after.0);
-    figure("  writes of status", if before.1 == after.1 { "0" } else { "1 or more" });
-    figure("  operator, CPU", &format!("{:.2} s", after.2.cpu_seconds - before.2.cpu_seconds));
-    figure("  operator, resident", &format!("{:.0} MiB", after.2.resident_mib));
+    figure(
+        "  writes of status",
+        if before.1 == after.1 {
+            "0"
+        } else {
+            "1 or more"
+        },
+    );
+    figure(
+        "  operator, CPU",
+        &format!("{:.2} s", after.2.cpu_seconds - before.2.cpu_seconds),
+    );
+    figure(
+        "  operator, resident",
+        &format!("{:.0} MiB", after.2.resident_mib),
+    );
     Ok(())
 }

@@ -21,7 +21,10 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     // Events of a kind that nothing acts on: the receiver is measured, not the reads.
     for clients in [1, 64] {
         let rate = pgbench(world, &play, clients).await?;
-        figure(&format!("pgbench, one-row inserts, {clients} clients"), &format!("{rate:.0}/s"));
+        figure(
+            &format!("pgbench, one-row inserts, {clients} clients"),
+            &format!("{rate:.0}/s"),
+        );
         let (accepted, mut times) = post(&play, &token, clients).await?;
         figure(
             &format!("events accepted, {clients} connections"),
@@ -31,17 +34,28 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         figure("  reply p99", &millis(percentile(&mut times, 0.99)));
     }
     let pid = play.operator.pid().await.context("the operator runs")?;
-    figure("  operator, resident at most", &format!("{:.0} MiB", usage(pid)?.peak_mib));
+    figure(
+        "  operator, resident at most",
+        &format!("{:.0} MiB", usage(pid)?.peak_mib),
+    );
     Ok(())
 }
 
 /// Transactions per second of `pgbench` with one insert each.
 async fn pgbench(world: &World, play: &Playground<'_>, clients: u32) -> Result<f64> {
-    play.execute("CREATE TABLE IF NOT EXISTS bench (id bigserial PRIMARY KEY, body text)").await?;
+    play.execute("CREATE TABLE IF NOT EXISTS bench (id bigserial PRIMARY KEY, body text)")
+        .await?;
     let script = play.scene.directory().join("insert.sql");
-    std::fs::write(&script, "INSERT INTO bench (body) VALUES (repeat('x', 800));\n")?;
+    std::fs::write(
+        &script,
+        "INSERT INTO bench (body) VALUES (repeat('x', 800));\n",
+    )?;
     let program = world.postgres().programs().join("pgbench");
-    let program = if program.exists() { program } else { Path::new("pgbench").to_owned() };
+    let program = if program.exists() {
+        program
+    } else {
+        Path::new("pgbench").to_owned()
+    };
     let output = Command::new(program)
         .arg("--no-vacuum")
         .arg("--file")
@@ -53,8 +67,15 @@ async fn pgbench(world: &World, play: &Playground<'_>, clients: u32) -> Result<f
         .await
         .context("pgbench")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find(|line| line.starts_with("tps =")).context("pgbench says no tps")?;
-    Ok(line.split_whitespace().nth(2).context("a number")?.parse()?)
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("tps ="))
+        .context("pgbench says no tps")?;
+    Ok(line
+        .split_whitespace()
+        .nth(2)
+        .context("a number")?
+        .parse()?)
 }
 
 /// Posts distinct signed events for a while; gives their rate and the times of the replies.
@@ -83,7 +104,11 @@ async fn post(play: &Playground<'_>, token: &str, clients: u32) -> Result<(f64, 
                     .body(body)
                     .send()
                     .await?;
-                ensure!(reply.status().is_success(), "the receiver answered {}", reply.status());
+                ensure!(
+                    reply.status().is_success(),
+                    "the receiver answered {}",
+                    reply.status()
+                );
                 reply.bytes().await?;
                 times.push(asked.elapsed());
             }
@@ -95,7 +120,10 @@ async fn post(play: &Playground<'_>, token: &str, clients: u32) -> Result<(f64, 
         times.extend(task.await??);
     }
     let seconds = started.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a count of seconds' worth of requests")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count of seconds' worth of requests"
+    )]
     let rate = times.len() as f64 / seconds;
     Ok((rate, times))
 }

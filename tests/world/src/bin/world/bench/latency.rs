@@ -32,7 +32,9 @@ pub(crate) async fn run(world: &World) -> Result<()> {
             .await?;
         reply.error_for_status()?.bytes().await?;
         reads.push(asked.elapsed());
-        let body = play.notion.event("page.properties_updated", page, &["title".to_owned()]);
+        let body = play
+            .notion
+            .event("page.properties_updated", page, &["title".to_owned()]);
         let body = body.to_string();
         let signature = notion_imitation::signature(&token, body.as_bytes());
         let reply = client
@@ -42,16 +44,32 @@ pub(crate) async fn run(world: &World) -> Result<()> {
             .body(body)
             .send()
             .await?;
-        ensure!(reply.status().is_success(), "the receiver answered {}", reply.status());
+        ensure!(
+            reply.status().is_success(),
+            "the receiver answered {}",
+            reply.status()
+        );
         let accepted = Instant::now();
         let query = format!("SELECT name FROM projects WHERE \"notionPageId\" = '{page}'");
         while !play.rows(&query).await?.contains(&name) {
-            ensure!(accepted.elapsed() < Duration::from_secs(20), "{name} did not arrive");
+            ensure!(
+                accepted.elapsed() < Duration::from_secs(20),
+                "{name} did not arrive"
+            );
         }
         arrivals.push(accepted.elapsed());
     }
-    figure("page read (imitation of Notion), p50", &millis(percentile(&mut reads, 0.5)));
-    figure("webhook accepted -> row committed, idle, p50", &millis(percentile(&mut arrivals, 0.5)));
-    figure("webhook accepted -> row committed, idle, p99", &millis(percentile(&mut arrivals, 0.99)));
+    figure(
+        "page read (imitation of Notion), p50",
+        &millis(percentile(&mut reads, 0.5)),
+    );
+    figure(
+        "webhook accepted -> row committed, idle, p50",
+        &millis(percentile(&mut arrivals, 0.5)),
+    );
+    figure(
+        "webhook accepted -> row committed, idle, p99",
+        &millis(percentile(&mut arrivals, 0.99)),
+    );
     Ok(())
 }

@@ -28,7 +28,9 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 sees_everything: true,
                 ..ConnectionSpec::default()
             })?;
-            play.scene.apply_secret(&secret, &[("token", &token)]).await?;
+            play.scene
+                .apply_secret(&secret, &[("token", &token)])
+                .await?;
         }
         let schema = DataSourceSpec::new("Many", json!({"Name": {"title": {}}}));
         let source = play.notion.create_data_source(schema)?.id;
@@ -41,7 +43,8 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         spec["notion"]["tokenSecretRef"]["name"] = secret.into();
         manifests.push(binding(play.scene.name(), &format!("many-{number}"), &spec));
     }
-    play.notion.switch(|switches| switches.requests_per_minute = 180);
+    play.notion
+        .switch(|switches| switches.requests_per_minute = 180);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests});
     let pid = play.operator.pid().await.context("the operator runs")?;
     let before = usage(pid)?;
@@ -50,23 +53,46 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     let applied = started.elapsed();
     let all = Duration::from_mins(5);
     eventually(all, "every binding is Ready", async || {
-        let text = play.scene.kubectl(&["get", "nsb", "-o", "json"]).await?.ok()?;
+        let text = play
+            .scene
+            .kubectl(&["get", "nsb", "-o", "json"])
+            .await?
+            .ok()?;
         let list: Value = serde_json::from_str(&text)?;
-        let ready = list["items"].as_array().into_iter().flatten().filter(|one| is_ready(one));
+        let ready = list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| is_ready(one));
         let ready = ready.count();
         ensure!(ready >= BINDINGS, "{ready} of {BINDINGS} are Ready");
         Ok(())
     })
     .await?;
     let after = usage(pid)?;
-    figure("300 bindings: kubectl apply took", &format!("{:.1} s", applied.as_secs_f64()));
-    figure("  from the start of apply to all Ready", &format!("{:.1} s", started.elapsed().as_secs_f64()));
-    figure("  operator, CPU", &format!("{:.2} s", after.cpu_seconds - before.cpu_seconds));
-    figure("  operator, resident at most", &format!("{:.0} MiB", after.peak_mib));
+    figure(
+        "300 bindings: kubectl apply took",
+        &format!("{:.1} s", applied.as_secs_f64()),
+    );
+    figure(
+        "  from the start of apply to all Ready",
+        &format!("{:.1} s", started.elapsed().as_secs_f64()),
+    );
+    figure(
+        "  operator, CPU",
+        &format!("{:.2} s", after.cpu_seconds - before.cpu_seconds),
+    );
+    figure(
+        "  operator, resident at most",
+        &format!("{:.0} MiB", after.peak_mib),
+    );
     Ok(())
 }
 
 fn is_ready(binding: &Value) -> bool {
     let conditions = binding["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|one| one["type"] == "Ready" && one["status"] == "True")
 }

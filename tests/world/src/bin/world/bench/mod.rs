@@ -15,8 +15,15 @@ use world::{World, WorldOptions};
 
 /// Runs every measurement, or the one of that name.
 pub(crate) async fn run(only: Option<&str>) -> Result<()> {
-    let postgres = PostgresOptions { durable: true, ..PostgresOptions::default() };
-    let world = World::start(WorldOptions { postgres, ..WorldOptions::default() }).await?;
+    let postgres = PostgresOptions {
+        durable: true,
+        ..PostgresOptions::default()
+    };
+    let world = World::start(WorldOptions {
+        postgres,
+        ..WorldOptions::default()
+    })
+    .await?;
     let outcome = measure(&world, only).await;
     world.stop().await;
     outcome
@@ -81,12 +88,22 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     let after = stat.rsplit_once(')').context("/proc/pid/stat")?.1;
     let fields: Vec<&str> = after.split_whitespace().collect();
     let ticks = |index: usize| -> Result<f64> {
-        Ok(fields.get(index).context("/proc/pid/stat is short")?.parse()?)
+        Ok(fields
+            .get(index)
+            .context("/proc/pid/stat is short")?
+            .parse()?)
     };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let mib = |name: &str| -> Result<f64> {
-        let line = status.lines().find(|line| line.starts_with(name)).context("/proc/pid/status")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .context("/proc/pid/status")?;
+        let kib: f64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("a number")?
+            .parse()?;
         Ok(kib / 1024.0)
     };
     Ok(Usage {
