@@ -182,13 +182,13 @@ fn each_layer_knows_only_what_its_arrows_allow() {
                     format!("{name}::"),
                     format!("use {name};"),
                 ];
-                let names = |text: &String| {
+                let is_named = |text: &String| {
                     code.match_indices(text.as_str()).any(|(at, _)| {
                         let before = code[..at].chars().next_back();
                         before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
                     })
                 };
-                if named.iter().any(names) {
+                if named.iter().any(is_named) {
                     broken.push(format!("{} names the crate {name}", path.display()));
                 }
             }

@@ -173,10 +173,8 @@ impl Stage {
                 && reason.is_none_or(|reason| condition["reason"] == reason);
             fits.then_some(condition)
         });
-        match tokio::time::timeout(PATIENCE * 2, found).await {
-            Ok(found) => found,
-            Err(_elapsed) => panic!("{what}: last seen {}", seen.lock().unwrap()),
-        }
+        let found = tokio::time::timeout(PATIENCE * 2, found).await;
+        found.unwrap_or_else(|_| panic!("{what}: last seen {}", seen.lock().unwrap()))
     }
 
     /// Adds a page with this title, and a row that carries its id.

@@ -185,10 +185,13 @@ async fn every_type_is_described() {
     assert!(handle.columns["b"].nullable && handle.columns["s"].generated);
 }
 
+/// The columns of a row key, and whether it may be shown in clear.
+type Key<'a> = (&'a [&'a str], bool);
+
 #[tokio::test]
 async fn a_row_key_is_found_or_missed() {
     let database = Database::create().await;
-    let cases: [(&str, Option<(&[&str], bool)>); 8] = [
+    let cases: [(&str, Option<Key<'_>>); 8] = [
         ("id int, page uuid, PRIMARY KEY (id)", Some((&["id"], true))),
         (
             "a int, b text, page uuid, PRIMARY KEY (b, a)",
