@@ -36,7 +36,7 @@ down: require ## End the world of `make up`
 
 .PHONY: test
 test: control-plane build sdk ## Pass every test
-	$(CARGO) test --workspace --lib --bins --tests
+	$(CARGO) test --workspace --lib --bins --tests -- --test-threads=8
 
 .PHONY: test-postgres
 test-postgres: control-plane build ## Pass the integration tests on the oldest and the newest Postgres

@@ -183,11 +183,11 @@ async fn where_notion_said_no_the_payload_is_not_used() {
         .await;
     assert_eq!(stage.cell(refused, "name").await.as_deref(), Some("Beta"));
     // The event waits, and is settled by the page's own values.
-    stage.notion.clear_failures(None);
     stage
         .notion
         .edit(refused, json!({"Name": title("True")}))
         .unwrap();
+    stage.notion.clear_failures(None);
     wait_name(&stage, refused, "True").await;
     let result = within(PATIENCE, "audited", async || {
         stage.audited("notion_webhook", refused).await

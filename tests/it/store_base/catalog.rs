@@ -170,7 +170,7 @@ async fn every_type_is_described() {
         ("n", ColumnKind::Timestamp { precision: 0 }),
         ("o", ColumnKind::TimestampTz { precision: 3 }),
         ("p", ColumnKind::Uuid),
-        ("q", ColumnKind::Other("jsonb".into())),
+        ("q", ColumnKind::Json),
         ("r", ColumnKind::Other("text[]".into())),
         ("s", ColumnKind::Integer { bits: 32 }),
         ("t", ColumnKind::TimestampTz { precision: 6 }),
