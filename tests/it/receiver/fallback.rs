@@ -192,5 +192,8 @@ async fn where_notion_said_no_the_payload_is_not_used() {
     let result = within(PATIENCE, "audited", async || {
         stage.audited("notion_webhook", refused).await
     });
-    assert_eq!(result.await["outcome"], "Applied");
+    // A read that is older than the event's minute is applied at once and repeated for the event,
+    // which then finds nothing left to write.
+    let outcome = result.await["outcome"].clone();
+    assert!(outcome == "Applied" || outcome == "Unchanged", "{outcome}");
 }
