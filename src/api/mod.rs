@@ -1,7 +1,7 @@
 //! The resource `NotionSyncBinding`: its types, their schema and their rules, nothing else.
 //!
 //! Data and schema live in [`v1alpha1`] and [`status`], the CEL rules in [`rules`], behaviour of the
-//! types beside them, and the generated definition in [`crd`]. Nothing here knows the domain:
+//! types beside them, and the generated definition in [`mod@crd`]. Nothing here knows the domain:
 //! `controller/validate.rs` is the one translator.
 
 pub mod annotations;

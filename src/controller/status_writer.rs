@@ -112,7 +112,7 @@ fn read(object: &Value) -> Option<NotionSyncBindingStatus> {
 /// Whether the new status says more than that time has passed.
 ///
 /// Transitions, counts, drift, receipts, progress and full scans are written at once. Times that
-/// move with every pass wait for [`IDLE_WRITE`] or the interval, whichever is longer.
+/// move with every pass wait for five minutes or the interval, whichever is longer.
 pub fn worth_writing(
     old: Option<&NotionSyncBindingStatus>,
     new: &NotionSyncBindingStatus,
