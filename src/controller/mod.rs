@@ -4,6 +4,7 @@
 //! one pass) → `session` (opens both sides) → `engine` (the pass) → `publish` (status, events,
 //! metrics). Everything else here starts passes early: `secret_poll`, `inbox_poll`, `nudge`.
 
+mod asked;
 pub mod conditions;
 pub mod context;
 pub mod events;

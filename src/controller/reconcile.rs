@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
+use super::asked::Asked;
 use super::conditions::Problem;
 use super::context::Context;
 use super::findings::Findings;
@@ -16,8 +17,8 @@ use super::publish::{Publisher, Stage};
 use super::schedule::{PROBE_EVERY, Schedule, backoff, jittered};
 use super::session::{self, Opened, Session};
 use super::watch::binding_ref;
-use super::worker::{Memory, Receipts, Worker};
-use crate::api::{NotionSyncBinding, annotations};
+use super::worker::{Memory, Worker};
+use crate::api::NotionSyncBinding;
 use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work};
 use crate::notion::Client;
 use crate::store::catalog;
@@ -49,72 +50,6 @@ pub async fn reconcile(binding: Arc<NotionSyncBinding>, context: Arc<Context>) -
         asked,
     };
     pass.run(&mut memory).boxed().await
-}
-
-/// What a person, or a Secret, asks for.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is another cause, and several may hold"
-)]
-struct Asked {
-    spec_changed: bool,
-    secrets_changed: bool,
-    table_freed: bool,
-    requested: bool,
-    complete_requested: bool,
-    repin: Vec<String>,
-    receipts: Receipts,
-}
-
-impl Asked {
-    fn read(binding: &NotionSyncBinding, worker: &Worker, memory: &Memory) -> Self {
-        let status = binding.status.as_ref();
-        let text = |key| binding.annotation(key).map(str::to_owned);
-        let receipts = Receipts {
-            requested_at: text(annotations::REQUESTED_AT),
-            full_scan_requested_at: text(annotations::FULL_SCAN_REQUESTED_AT),
-            repin: text(annotations::REPIN),
-        };
-        // After a restart the receipts of the process before stand in status.
-        let answered = |now: &Option<String>, memory: &Option<String>, status: Option<&String>| {
-            now.is_none() || now == memory || (memory.is_none() && now.as_ref() == status)
-        };
-        let requested = !answered(
-            &receipts.requested_at,
-            &memory.receipts.requested_at,
-            status.and_then(|status| status.last_handled_reconcile_at.as_ref()),
-        );
-        let complete_requested = !answered(
-            &receipts.full_scan_requested_at,
-            &memory.receipts.full_scan_requested_at,
-            status.and_then(|status| status.last_handled_full_scan_at.as_ref()),
-        );
-        let repin = receipts
-            .repin
-            .as_deref()
-            .filter(|_| receipts.repin != memory.receipts.repin);
-        let repin = repin.into_iter().flat_map(|columns| columns.split(','));
-        Self {
-            spec_changed: memory.generation != binding.metadata.generation,
-            secrets_changed: worker.take_secrets_changed(),
-            table_freed: worker.take_table_freed(),
-            requested,
-            complete_requested,
-            repin: repin.map(|column| column.trim().to_owned()).collect(),
-            receipts,
-        }
-    }
-
-    /// Whether waiting after a failure is over because somebody did something.
-    fn is_news(&self) -> bool {
-        self.spec_changed
-            || self.secrets_changed
-            || self.table_freed
-            || self.requested
-            || self.complete_requested
-            || !self.repin.is_empty()
-    }
 }
 
 struct Pass<'a> {
