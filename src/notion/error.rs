@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::sync::identity::PropertyId;
 use crate::sync::reason::Reason;
 
 /// An error of the Notion side, after all retries.
@@ -38,6 +39,15 @@ pub enum NotionError {
     /// The token holds characters that no token has, so it was not sent.
     #[error("the token is malformed")]
     TokenMalformed,
+    /// The caller's guard did not let a write go: its lease or its intent would not outlast it.
+    #[error("the time to send the write is over")]
+    SendRefused,
+    /// A value that cannot be written as a property of its type.
+    #[error("property {0} cannot hold the value")]
+    NotWritable(PropertyId),
+    /// A key by which Notion cannot be asked for pages.
+    #[error("no property of the key can be searched for")]
+    NotSearchable,
     /// The answer is not what the API promises.
     #[error("Notion's answer cannot be read: {context}")]
     Unreadable {
@@ -63,9 +73,12 @@ impl NotionError {
             Self::Throttled { .. } => Reason::NotionRateLimited,
             Self::TokenMalformed => Reason::NotionUnauthorized,
             Self::ContentNotReadable => Reason::NotionForbidden,
-            Self::Unreachable(_) | Self::CursorRejected | Self::Unreadable { .. } => {
-                Reason::NotionUnavailable
-            }
+            Self::Unreachable(_)
+            | Self::CursorRejected
+            | Self::SendRefused
+            | Self::NotWritable(_)
+            | Self::NotSearchable
+            | Self::Unreadable { .. } => Reason::NotionUnavailable,
         }
     }
 
@@ -78,6 +91,9 @@ impl NotionError {
             Self::Unreadable { .. }
             | Self::CursorRejected
             | Self::ContentNotReadable
+            | Self::SendRefused
+            | Self::NotWritable(_)
+            | Self::NotSearchable
             | Self::TokenMalformed => false,
         }
     }

@@ -17,6 +17,7 @@ mod limiter;
 mod retry;
 mod transport;
 mod wire;
+pub mod writer;
 
 #[cfg(test)]
 mod client_tests;
@@ -29,6 +30,7 @@ pub use client::Client;
 pub use clients::Clients;
 pub use error::NotionError;
 pub use wire::payload_page;
+pub use writer::{NotionWriter, PropertyWrite, WriteError, WriteGuard, WriteTerms};
 
 pub use crate::sync::window::{QueryOrder, QueryRequest};
 
@@ -96,4 +98,20 @@ pub trait NotionApi: Send + Sync {
         property: &PropertyId,
         lane: Lane,
     ) -> impl Future<Output = Result<PropertyRead, NotionError>> + Send;
+
+    /// Whether this connection reads the data source that a relation names. Where it does not,
+    /// because the data source is not shared or lies in the trash, Notion shows the relation empty
+    /// (`design/sync.md` §5, `RelatedDataSourceNotShared`).
+    fn related_source_answers(
+        &self,
+        target: DataSourceId,
+    ) -> impl Future<Output = Result<bool, NotionError>> + Send {
+        async move {
+            match self.data_source(target).await {
+                Ok(source) => Ok(!source.in_trash),
+                Err(error) if error.is_not_found() => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ pub mod column;
 pub mod convert;
 pub mod drift;
 pub mod event;
+pub mod filter;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod identity;

@@ -211,6 +211,24 @@ pub struct PropertySchema {
     pub name: String,
     /// The type.
     pub kind: PropertyType,
+    /// The data source whose pages a relation names; `None` for other types.
+    pub relation_target: Option<DataSourceId>,
+    /// The names of the options of a select, multi-select or status, in Notion's order; empty for
+    /// other types.
+    pub options: Vec<String>,
+}
+
+impl PropertySchema {
+    /// A property without options and without a target.
+    pub fn new(id: PropertyId, name: String, kind: PropertyType) -> Self {
+        Self {
+            id,
+            name,
+            kind,
+            relation_target: None,
+            options: Vec::new(),
+        }
+    }
 }
 
 /// A data source as Notion describes it.

@@ -244,10 +244,8 @@ mod tests {
     use crate::sync::page::PropertyType;
 
     fn source(properties: &[(&str, &str, PropertyType)]) -> DataSource {
-        let property = |(id, name, kind): &(&str, &str, PropertyType)| PropertySchema {
-            id: PropertyId::new(id),
-            name: (*name).to_owned(),
-            kind: kind.clone(),
+        let property = |(id, name, kind): &(&str, &str, PropertyType)| {
+            PropertySchema::new(PropertyId::new(id), (*name).to_owned(), kind.clone())
         };
         DataSource {
             id: DataSourceId(uuid::Uuid::from_u128(1)),

@@ -9,6 +9,8 @@
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
+use super::filter::PageFilter;
+
 /// The order of a query's rows. Without one Notion defines none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QueryOrder {
@@ -33,6 +35,9 @@ pub struct QueryRequest {
     pub order: QueryOrder,
     /// Where to go on, as the last answer said.
     pub cursor: Option<String>,
+    /// The binding's own filter. It is not stored with a scan: the spec has it.
+    #[serde(skip)]
+    pub filter: Option<PageFilter>,
 }
 
 impl QueryRequest {
@@ -45,6 +50,16 @@ impl QueryRequest {
             edited_on_or_before: None,
             order: QueryOrder::CreatedAscending,
             cursor: None,
+            filter: None,
+        }
+    }
+
+    /// The same query, of pages that pass `filter` as well.
+    #[must_use]
+    pub fn filtered(self, filter: Option<&PageFilter>) -> Self {
+        Self {
+            filter: filter.cloned(),
+            ..self
         }
     }
 

@@ -57,10 +57,10 @@ impl World {
             ColumnKind::Numeric { declared },
         );
         let plan = table(vec![name, price]);
-        let properties = plan.fields.iter().map(|field| PropertySchema {
-            id: field.property.id.clone(),
-            name: field.property.name.clone(),
-            kind: field.property.kind.clone(),
+        let properties = plan.fields.iter().map(|field| {
+            let property = &field.property;
+            let (id, name) = (property.id.clone(), property.name.clone());
+            PropertySchema::new(id, name, property.kind.clone())
         });
         let source = DataSource {
             id: plan.data_source,

@@ -10,6 +10,7 @@ use super::page::PageObject;
 use super::{lacking, parse};
 use crate::notion::error::NotionError;
 use crate::notion::{QueryOrder, QueryPage, QueryRequest};
+use crate::sync::filter::PageFilter;
 use crate::sync::identity::PropertyId;
 use crate::sync::page::Provenance;
 
@@ -42,8 +43,8 @@ pub(in crate::notion) fn query_body(request: &QueryRequest, page_size: u32) -> V
         .into_iter()
         .filter_map(|(field, operator, bound)| Some(time_filter(field, operator, bound?)))
         .collect();
-    if !filters.is_empty() {
-        body["filter"] = json!({ "and": filters });
+    if let Some(filter) = PageFilter::join(request.filter.as_ref(), filters) {
+        body["filter"] = filter;
     }
     if let Some(cursor) = &request.cursor {
         body["start_cursor"] = json!(cursor);
@@ -134,6 +135,7 @@ mod tests {
             edited_on_or_before: Some(at("2026-01-04T00:00:00Z")),
             order: QueryOrder::EditedAscending,
             cursor: Some("c".to_owned()),
+            filter: None,
         };
         let body = query_body(&request, 50);
         assert_eq!(body["start_cursor"], "c");

@@ -41,11 +41,28 @@ pub(in crate::notion) fn data_source(body: &[u8]) -> Result<DataSource, NotionEr
 }
 
 fn property_schema(name: &str, property: &Object<'_>) -> Option<PropertySchema> {
+    let kind = PropertyType::from_name(&property.text("type")?);
+    let config = property.object(kind.name());
+    let target = config.as_ref().and_then(|it| it.text("data_source_id"));
     Some(PropertySchema {
         id: PropertyId::new(&property.text("id")?),
         name: name.to_owned(),
-        kind: PropertyType::from_name(&property.text("type")?),
+        // A rollup names the data source of its relation, too; it is no relation.
+        relation_target: target
+            .filter(|_| kind.name() == "relation")
+            .and_then(|id| id.parse().ok()),
+        options: config.as_ref().map(options).unwrap_or_default(),
+        kind,
     })
+}
+
+/// The names of the options in a property's configuration.
+fn options(config: &Object<'_>) -> Vec<String> {
+    let list = config.get("options").and_then(read::<Vec<&RawValue>>);
+    list.unwrap_or_default()
+        .into_iter()
+        .filter_map(|option| Object::read(option).text("name"))
+        .collect()
 }
 
 #[derive(Deserialize)]
