@@ -18,6 +18,7 @@ use crate::sync::pair::{FieldBase, PairBase, PairHash, PairRead};
 
 pub mod audit;
 pub mod catalog;
+pub mod changes;
 pub mod claim;
 pub mod connection;
 pub mod details;
@@ -30,6 +31,7 @@ pub mod pool;
 pub mod postgres;
 mod session;
 
+pub use changes::{CapturedChange, ChangeKind, ChangeStore, KeyedRow};
 pub use error::StoreError;
 
 /// How far the passes of a binding have come. It lives here and never in status.
