@@ -29,7 +29,7 @@ mod stub;
 pub use client::Client;
 pub use clients::Clients;
 pub use error::NotionError;
-pub use wire::payload_page;
+pub use wire::{payload_page, property_json};
 pub use writer::{NotionWriter, PropertyWrite, WriteError, WriteGuard, WriteTerms};
 
 pub use crate::sync::window::{QueryOrder, QueryRequest};

@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
 use jiff::{Timestamp, civil};
+use uuid::Uuid;
+
+mod array;
 
 /// What a column can hold; domains and citext count as their base type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,11 @@ pub enum ColumnKind {
     Json,
     /// uuid.
     Uuid,
+    /// An array.
+    Array {
+        /// What each element holds.
+        element: Box<ColumnKind>,
+    },
     /// Any other type, by its name.
     Other(String),
 }
@@ -113,6 +121,10 @@ pub enum ColumnValue {
     },
     /// A JSON document.
     Json(serde_json::Value),
+    /// A uuid.
+    Uuid(Uuid),
+    /// An array of one dimension.
+    Array(Vec<ColumnValue>),
     /// Something this kind has no finer form for: NaN, infinity, years out of range, other types.
     Opaque(String),
 }
@@ -137,7 +149,9 @@ impl ColumnValue {
             ColumnKind::DateRange => parse_date_range(text),
             ColumnKind::TstzRange => parse_tstz_range(text),
             ColumnKind::Json => serde_json::from_str(text).ok().map(Self::Json),
-            ColumnKind::Uuid | ColumnKind::Other(_) => None,
+            ColumnKind::Uuid => text.parse().ok().map(Self::Uuid),
+            ColumnKind::Array { element } => array::parse(element, text).map(Self::Array),
+            ColumnKind::Other(_) => None,
         };
         parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
     }
@@ -155,6 +169,8 @@ impl ColumnValue {
             Self::DateRange { start, last } => Some(format!("[{start},{last}]")),
             Self::TstzRange { start, end } => Some(format!("[{start},{end}]")),
             Self::Json(value) => Some(value.to_string()),
+            Self::Uuid(value) => Some(value.to_string()),
+            Self::Array(elements) => Some(array::literal(elements)),
         }
     }
 
@@ -165,21 +181,29 @@ impl ColumnValue {
             Self::Boolean(value) => (*value).into(),
             Self::Number(value) => number_json(value),
             Self::Json(value) => value.clone(),
+            Self::Array(elements) => elements.iter().map(Self::to_json).collect(),
             _ => self.to_text().into(),
         }
     }
 
-    /// Whether the two are the same value. Text NULL ≡ `''` (`design/sync.md` §2).
+    /// Whether the two are the same value. Text NULL ≡ `''` (`design/sync.md` §2), and so is an
+    /// array without elements. Where the order of elements means nothing,
+    /// [`super::convert::same_column`] knows it.
     pub fn same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Null, Self::Text(text)) | (Self::Text(text), Self::Null) => text.is_empty(),
+            (Self::Null, other) | (other, Self::Null) => !other.is_filled(),
             _ => self == other,
         }
     }
 
     /// Whether there is something here that an overwrite would lose.
     pub fn is_filled(&self) -> bool {
-        !matches!(self, Self::Null) && !matches!(self, Self::Text(text) if text.is_empty())
+        match self {
+            Self::Null => false,
+            Self::Text(text) => !text.is_empty(),
+            Self::Array(elements) => !elements.is_empty(),
+            _ => true,
+        }
     }
 }
 
@@ -203,19 +227,26 @@ pub fn survives_double(value: &BigDecimal) -> bool {
         })
 }
 
-/// Reads the canonical output of a daterange: `[first,day after the last)`.
+/// Reads a daterange: the canonical output `[first,day after the last)`, or the form with both days
+/// that [`ColumnValue::to_text`] writes.
 fn parse_date_range(text: &str) -> Option<ColumnValue> {
-    let (start, after) = text.strip_prefix('[')?.strip_suffix(')')?.split_once(',')?;
-    let after: civil::Date = after.parse().ok()?;
-    Some(ColumnValue::DateRange {
-        start: start.parse().ok()?,
-        last: after.yesterday().ok()?,
-    })
+    let (start, end) = text.strip_prefix('[')?.split_once(',')?;
+    let last = match end.strip_suffix(')') {
+        Some(after) => after.parse::<civil::Date>().ok()?.yesterday().ok()?,
+        None => end.strip_suffix(']')?.parse().ok()?,
+    };
+    let start = start.parse().ok()?;
+    Some(ColumnValue::DateRange { start, last })
 }
 
-/// Reads the output of a tstzrange that includes both its ends. Any other has no form in Notion.
+/// Reads the output of a tstzrange from one moment to another. Notion says of an end neither that it
+/// belongs to the range nor that it does not, so both forms of it are the same; a start that does not
+/// belong has no form there.
 fn parse_tstz_range(text: &str) -> Option<ColumnValue> {
-    let (start, end) = text.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+    let (start, end) = text
+        .strip_prefix('[')?
+        .strip_suffix([')', ']'])?
+        .split_once(',')?;
     let bound = |text: &str| text.trim_matches('"').parse::<Timestamp>().ok();
     Some(ColumnValue::TstzRange {
         start: bound(start)?,
@@ -281,10 +312,30 @@ mod tests {
                 end: "2026-06-27T11:00:00Z".parse().unwrap()
             }
         );
-        let open = "[\"2026-06-27 10:00:00+00\",)";
+        for text in ["[\"2026-06-27 10:00:00+00\",)", "(,)", "empty"] {
+            let opaque = ColumnValue::Opaque(text.to_owned());
+            assert_eq!(parse(ColumnKind::TstzRange, text), opaque);
+        }
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_back() {
+        let days = ColumnValue::DateRange {
+            start: civil::date(2026, 6, 27),
+            last: civil::date(2026, 6, 29),
+        };
+        let array = ColumnValue::Array(vec![days.clone(), ColumnValue::Null]);
+        let of_days = ColumnKind::Array {
+            element: Box::new(ColumnKind::DateRange),
+        };
+        for (kind, value) in [(ColumnKind::DateRange, days), (of_days, array)] {
+            assert_eq!(parse(kind, &value.to_text().unwrap()), value);
+        }
+        let half_open = "[\"2026-06-27 10:00:00+00\",\"2026-06-27 11:00:00+00\")";
+        let range = parse(ColumnKind::TstzRange, half_open);
         assert_eq!(
-            parse(ColumnKind::TstzRange, open),
-            ColumnValue::Opaque(open.to_owned())
+            parse(ColumnKind::TstzRange, &range.to_text().unwrap()),
+            range
         );
     }
 

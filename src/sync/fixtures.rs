@@ -32,6 +32,7 @@ pub(crate) fn field(name: &str, property: PropertyType, kind: ColumnKind) -> Fie
             id: PropertyId::new(name),
             name: name.to_owned(),
             kind: property,
+            options: Vec::new(),
             repinned: false,
         },
         column: Column {

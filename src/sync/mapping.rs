@@ -127,6 +127,9 @@ pub struct PinnedProperty {
     pub name: String,
     /// The type at the time of pinning.
     pub kind: PropertyType,
+    /// The names of its options when last seen: a write to Notion may use these without asking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// Whether a person asked for this pin after the first property vanished or changed its type:
     /// its values may all be empty then, and an empty one must not overwrite a filled column.
     #[serde(default)]

@@ -108,6 +108,10 @@ impl PairHash {
     ) -> Self {
         let mut hasher = Self::values(fingerprint, plan, page, row);
         hasher.update(format!("{:?}", (page.last_edited_time, row.updated_at)));
+        for field in &plan.fields {
+            // An option that is new may be what a value was waiting for.
+            hasher.update(format!("{:?}", field.property.options));
+        }
         Self::finish(hasher)
     }
 

@@ -89,6 +89,7 @@ impl Pinning {
                         to: property.name.clone(),
                     });
                 }
+                pin.options.clone_from(&property.options);
             }
         }
         self.pinned.push(pin);
@@ -123,6 +124,7 @@ impl Pinning {
             id: property.id.clone(),
             name: property.name.clone(),
             kind: property.kind.clone(),
+            options: property.options.clone(),
             repinned: old.is_some_and(|old| {
                 old.repinned || old.id != property.id || old.kind != property.kind
             }),

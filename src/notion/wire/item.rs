@@ -3,13 +3,15 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use uuid::Uuid;
+
 use super::object::Object;
-use super::property::{push_items, read_property};
+use super::property::read_property;
 use super::query::next_cursor;
 use super::text::Text;
-use super::{lacking, parse};
+use super::{computed, lacking, lists, parse};
 use crate::notion::error::NotionError;
-use crate::sync::page::{PropertyRead, PropertyType};
+use crate::sync::page::{PropertyRead, PropertyType, PropertyValue};
 
 /// What one answer added.
 #[derive(Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub(in crate::notion) enum ItemPage {
 #[derive(Debug, Default)]
 pub(in crate::notion) struct PropertyItems {
     text: Text,
+    ids: Vec<Uuid>,
+    elements: Vec<PropertyRead>,
     cursor: Option<String>,
 }
 
@@ -48,16 +52,50 @@ impl PropertyItems {
         let Some(kind) = list_type(list.property_item, &results) else {
             return Err(lacking("property item"));
         };
-        let is_text = matches!(kind, PropertyType::Title | PropertyType::RichText);
-        if !is_text || push_items(&mut self.text, &kind, &results).is_none() {
+        if self.take(&kind, &results).is_none() {
             return Ok(ItemPage::Whole(PropertyRead::Unsupported));
         }
         self.cursor = next_cursor(list.has_more, list.next_cursor, self.cursor.as_deref())?;
         if let Some(cursor) = &self.cursor {
             return Ok(ItemPage::More(cursor.clone()));
         }
-        let text = std::mem::take(&mut self.text);
-        Ok(ItemPage::Whole(PropertyRead::Value(text.into_value())))
+        let read = std::mem::take(self).finish(&kind, list.property_item);
+        Ok(ItemPage::Whole(read.unwrap_or(PropertyRead::Unsupported)))
+    }
+
+    /// Adds the items of one answer; `None` where one of them cannot be read.
+    fn take(&mut self, kind: &PropertyType, items: &[&RawValue]) -> Option<()> {
+        let mut values = items.iter().map(|item| Object::read(item).get(kind.name()));
+        match kind {
+            PropertyType::Title | PropertyType::RichText => {
+                values.try_for_each(|value| self.text.push(value?))
+            }
+            PropertyType::Relation | PropertyType::People => values.try_for_each(|value| {
+                self.ids.push(lists::id(value?)?);
+                Some(())
+            }),
+            // Each item is of the type that was rolled up. They count only where the rollup is an
+            // array: of a sum, they are the pages that it was made from.
+            PropertyType::Rollup => {
+                let elements = items.iter().map(|item| computed::element(item));
+                self.elements.extend(elements);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// The value, now that the list has ended.
+    fn finish(self, kind: &PropertyType, property: Option<&RawValue>) -> Option<PropertyRead> {
+        let value = match kind {
+            PropertyType::Title | PropertyType::RichText => self.text.into_value(),
+            PropertyType::Relation | PropertyType::People => PropertyValue::Ids(self.ids),
+            _ => {
+                let rollup = Object::read(property?).get(kind.name())?;
+                return computed::whole_rollup(rollup, self.elements);
+            }
+        };
+        Some(PropertyRead::Value(value))
     }
 }
 
@@ -132,10 +170,82 @@ mod tests {
         assert!(items.push(body.as_bytes()).is_err());
     }
 
+    fn answer(results: &str, next: Option<&str>, property: &str) -> String {
+        let (more, next) = (next.is_some(), serde_json::json!(next));
+        format!(
+            r#"{{"object":"list","results":[{results}],"has_more":{more},"next_cursor":{next},
+                "property_item":{property}}}"#
+        )
+    }
+
+    fn read_of(answers: &[String]) -> PropertyRead {
+        let mut items = PropertyItems::default();
+        for answer in answers {
+            match items.push(answer.as_bytes()).unwrap() {
+                ItemPage::More(_) => {}
+                ItemPage::Whole(read) => return read,
+            }
+        }
+        panic!("the list has no end");
+    }
+
+    #[test]
+    fn relations_and_people_are_read_to_their_end() {
+        for kind in ["relation", "people"] {
+            let property = format!(r#"{{"id":"x","type":"{kind}","{kind}":{{}}}}"#);
+            let items = |numbers: std::ops::Range<u128>| {
+                let items = numbers.map(|number| {
+                    let id = Uuid::from_u128(number);
+                    format!(r#"{{"type":"{kind}","{kind}":{{"object":"user","id":"{id}"}}}}"#)
+                });
+                items.collect::<Vec<_>>().join(",")
+            };
+            let answers = [
+                answer(&items(0..100), Some("n"), &property),
+                answer(&items(100..130), None, &property),
+            ];
+            let ids = PropertyValue::Ids((0..130).map(Uuid::from_u128).collect());
+            assert_eq!(read_of(&answers), PropertyRead::Value(ids));
+            let odd = format!(r#"{{"type":"{kind}","{kind}":{{"id":7}}}}"#);
+            let odd = answer(&odd, None, &property);
+            assert_eq!(read_of(&[odd]), PropertyRead::Unsupported);
+        }
+    }
+
+    #[test]
+    fn a_rollup_takes_its_elements_from_the_list_and_its_value_from_the_end() {
+        let rollup = |value: &str| format!(r#"{{"id":"x","type":"rollup","rollup":{value}}}"#);
+        let incomplete = rollup(r#"{"type":"incomplete","incomplete":{},"function":"x"}"#);
+        let number = r#"{"type":"number","number":1}"#;
+        let twenty = vec![number; 20].join(",");
+        let array = rollup(r#"{"type":"array","array":[],"function":"show_original"}"#);
+        let read = read_of(&[
+            answer(&twenty, Some("n"), &incomplete),
+            answer(&twenty, None, &array),
+        ]);
+        let one = PropertyValue::Number(Some(1.into()));
+        assert_eq!(
+            read,
+            PropertyRead::Value(PropertyValue::List(vec![one; 40]))
+        );
+        let relation = r#"{"type":"relation","relation":{"id":"x"}}"#;
+        let sum = rollup(r#"{"type":"number","number":40,"function":"sum"}"#);
+        let read = read_of(&[
+            answer(relation, Some("n"), &incomplete),
+            answer(relation, None, &sum),
+        ]);
+        let forty = PropertyValue::Number(Some(40.into()));
+        assert_eq!(read, PropertyRead::Value(forty));
+        let unsupported = rollup(r#"{"type":"unsupported","unsupported":{},"function":"median"}"#);
+        for left in [incomplete, unsupported] {
+            assert_eq!(read_of(&[answer("", None, &left)]), PropertyRead::Truncated);
+        }
+    }
+
     #[test]
     fn lists_of_other_types_are_unsupported() {
         let body = br#"{"object":"list","results":[],"has_more":false,
-            "property_item":{"id":"x","type":"relation","relation":{}}}"#;
+            "property_item":{"id":"x","type":"hologram","hologram":{}}}"#;
         let whole = PropertyItems::default().push(body).unwrap();
         assert_eq!(whole, ItemPage::Whole(PropertyRead::Unsupported));
     }

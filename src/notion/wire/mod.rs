@@ -4,9 +4,11 @@
 //! reach every version of the API at once; what is needed and missing is an error that says which
 //! answer it was. The door for property types is `property.rs`.
 
+mod computed;
 mod date;
 mod error;
 mod item;
+mod lists;
 mod object;
 mod page;
 mod payload;
@@ -14,11 +16,13 @@ mod property;
 mod query;
 mod schema;
 mod text;
+mod write;
 
 #[cfg(test)]
 mod recorded;
 
 pub use payload::payload_page;
+pub use write::property_json;
 
 pub(super) use error::{ErrorBody, bot_user};
 pub(super) use item::{ItemPage, PropertyItems};

@@ -11,7 +11,7 @@ use super::property::{read_property, timestamp};
 use super::{lacking, parse};
 use crate::notion::error::NotionError;
 use crate::sync::identity::{DataSourceId, PageId, PropertyId, UserId};
-use crate::sync::page::{PageProperty, PageSnapshot, PropertyType, Provenance};
+use crate::sync::page::{PageProperty, PageSnapshot, PropertyRead, PropertyType, Provenance};
 
 /// A page object. Its properties are split into members in the same pass over the text, since most
 /// of the work of a scan is done here.
@@ -85,13 +85,32 @@ impl<'a> PageObject<'a> {
         wanted: &[PropertyId],
     ) -> Result<PageSnapshot, NotionError> {
         let head = self.head(provenance).ok_or_else(|| lacking("page"))?;
-        let properties = self
-            .properties()
-            .ok_or(NotionError::ContentNotReadable)?
+        let shown = self.properties().ok_or(NotionError::ContentNotReadable)?;
+        let mut properties: BTreeMap<_, _> = shown
             .iter()
             .filter_map(|(_, property)| wanted_property(property, wanted))
             .collect();
+        doubt_computed(&mut properties, shown);
         Ok(PageSnapshot { properties, ..head })
+    }
+}
+
+/// A formula or rollup over a relation that was cut may have been computed from what was left of it
+/// (`facts/notion-api.md` §4). Which relation it goes over stands in the schema only, so one that was
+/// cut casts doubt on all.
+fn doubt_computed(
+    properties: &mut BTreeMap<PropertyId, PageProperty>,
+    shown: &Object<'_, Object<'_>>,
+) {
+    let is_cut = |(_, property): (&str, &Object<'_>)| property.flag("has_more") == Some(true);
+    let mut computed = properties
+        .values_mut()
+        .filter(|property| property.kind.is_computed())
+        .peekable();
+    if computed.peek().is_some() && shown.iter().any(is_cut) {
+        computed
+            .filter(|property| matches!(property.read, PropertyRead::Value(_)))
+            .for_each(|property| property.read = PropertyRead::Truncated);
     }
 }
 
@@ -118,7 +137,7 @@ pub(in crate::notion) fn page(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::page::{PropertyRead, PropertyValue};
+    use crate::sync::page::PropertyValue;
 
     const PAGE: &str = r#"{"object":"page","id":"38b9ce7b-60a4-810a-a3e0-d0c7fde33f0c",
         "created_time":"2026-06-27T17:00:00.000Z","last_edited_time":"2026-06-27T17:01:00.000+00:00",
@@ -150,6 +169,26 @@ mod tests {
             read: PropertyRead::Value(PropertyValue::Choice(Some("Doing".to_owned()))),
         };
         assert_eq!(read, [(wanted[0].clone(), stage)]);
+    }
+
+    #[test]
+    fn a_relation_that_was_cut_casts_doubt_on_what_is_computed() {
+        let rollup = PropertyId::new("r");
+        for (more, expected) in [
+            ("true", PropertyRead::Truncated),
+            (
+                "false",
+                PropertyRead::Value(PropertyValue::Number(Some(3.into()))),
+            ),
+        ] {
+            let text = format!(
+                r#"{{"id":"38b9ce7b-60a4-810a-a3e0-d0c7fde33f0c","properties":{{
+                "Sum":{{"id":"r","type":"rollup","rollup":{{"type":"number","number":3}}}},
+                "Parts":{{"id":"p","type":"relation","relation":[],"has_more":{more}}}}}}}"#
+            );
+            let snapshot = page(text.as_bytes(), std::slice::from_ref(&rollup)).unwrap();
+            assert_eq!(snapshot.properties[&rollup].read, expected);
+        }
     }
 
     #[test]

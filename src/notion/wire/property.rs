@@ -11,9 +11,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::object::{Object, is_null, read};
-use super::text::Text;
-use super::{date, text};
-use crate::sync::page::{PageProperty, PropertyRead, PropertyType, PropertyValue};
+use super::{computed, date, lists, text};
+use crate::sync::page::{PageProperty, PropertyRead, PropertyType, PropertyValue, UniqueId, User};
 
 /// The longest number, and the largest exponent, that is read. A JSON double has neither more than
 /// 400 characters nor an exponent beyond 308; a payload may claim `1e999999999`, whose digits would
@@ -21,16 +20,25 @@ use crate::sync::page::{PageProperty, PropertyRead, PropertyType, PropertyValue}
 const NUMBER_LIMIT: usize = 400;
 
 /// Decodes a value by its type.
-fn decode(kind: &PropertyType, raw: &RawValue) -> Option<PropertyRead> {
+pub(super) fn decode(kind: &PropertyType, raw: &RawValue) -> Option<PropertyRead> {
+    use PropertyType as P;
     let value = match kind {
-        PropertyType::Title | PropertyType::RichText => return text::decode(raw),
-        PropertyType::Number => number(raw),
-        PropertyType::Select | PropertyType::Status => choice(raw),
-        PropertyType::Checkbox => checkbox(raw),
-        PropertyType::Date => date::decode(raw),
-        PropertyType::Url | PropertyType::Email | PropertyType::PhoneNumber => line(raw),
-        PropertyType::CreatedTime | PropertyType::LastEditedTime => moment(raw),
-        PropertyType::Other(_) => None,
+        P::Title | P::RichText => return text::decode(raw),
+        P::Relation | P::People => return lists::ids(raw),
+        P::Formula => return computed::formula(raw),
+        P::Rollup => return computed::rollup(raw),
+        P::Number => number(raw),
+        P::Select | P::Status => choice(raw),
+        P::MultiSelect => lists::names(raw),
+        P::Checkbox => checkbox(raw),
+        P::Date => date::decode(raw),
+        P::Url | P::Email | P::PhoneNumber => line(raw),
+        P::Files => lists::files(raw),
+        P::CreatedTime | P::LastEditedTime => moment(raw),
+        P::CreatedBy | P::LastEditedBy => user(raw),
+        P::UniqueId => unique_id(raw),
+        P::Verification => verification(raw),
+        P::Button | P::Place | P::Other(_) => read(raw).map(PropertyValue::Raw),
     };
     value.map(PropertyRead::Value)
 }
@@ -46,15 +54,7 @@ pub(super) fn read_property(property: &Object<'_>, kind: PropertyType) -> PagePr
     PageProperty { kind, read }
 }
 
-/// Joins the items of a property that was paged, one [`Text`] across all pages. `None` where an
-/// item has no text.
-pub(super) fn push_items(text: &mut Text, kind: &PropertyType, items: &[&RawValue]) -> Option<()> {
-    items
-        .iter()
-        .try_for_each(|item| text.push(Object::read(item).get(kind.name())?))
-}
-
-fn number(raw: &RawValue) -> Option<PropertyValue> {
+pub(super) fn number(raw: &RawValue) -> Option<PropertyValue> {
     if is_null(raw) {
         return Some(PropertyValue::Number(None));
     }
@@ -74,7 +74,7 @@ fn choice(raw: &RawValue) -> Option<PropertyValue> {
     Some(PropertyValue::Choice(Some(name)))
 }
 
-fn checkbox(raw: &RawValue) -> Option<PropertyValue> {
+pub(super) fn checkbox(raw: &RawValue) -> Option<PropertyValue> {
     read(raw).map(PropertyValue::Checkbox)
 }
 
@@ -84,6 +84,35 @@ fn line(raw: &RawValue) -> Option<PropertyValue> {
 
 fn moment(raw: &RawValue) -> Option<PropertyValue> {
     timestamp(&read::<String>(raw)?).map(PropertyValue::Moment)
+}
+
+/// A user, in full or with no more than the id: the name is not shown to every connection.
+fn user(raw: &RawValue) -> Option<PropertyValue> {
+    if is_null(raw) {
+        return Some(PropertyValue::User(None));
+    }
+    let user = Object::read(raw);
+    let id = user.text("id")?.parse().ok()?;
+    let name = user.text("name").filter(|name| !name.is_empty());
+    Some(PropertyValue::User(Some(User { id, name })))
+}
+
+fn unique_id(raw: &RawValue) -> Option<PropertyValue> {
+    let id = Object::read(raw);
+    if is_null(raw) || is_null(id.get("number")?) {
+        return Some(PropertyValue::UniqueId(None));
+    }
+    let number = read(id.get("number")?)?;
+    let prefix = id.text("prefix").filter(|prefix| !prefix.is_empty());
+    Some(PropertyValue::UniqueId(Some(UniqueId { prefix, number })))
+}
+
+fn verification(raw: &RawValue) -> Option<PropertyValue> {
+    if is_null(raw) {
+        return Some(PropertyValue::Line(None));
+    }
+    let state = Object::read(raw).text("state")?;
+    Some(PropertyValue::Line(Some(state)))
 }
 
 /// An RFC 3339 time; databases write `+00:00` where pages write `Z`.
@@ -136,8 +165,15 @@ mod tests {
             r#"{"type":"select"}"#,
             r#"{"type":"url","url":7}"#,
             r#"{"type":"created_time","created_time":null}"#,
-            r#"{"type":"hologram","hologram":{}}"#,
-            r#"{"type":"relation","relation":[],"has_more":true}"#,
+            r#"{"type":"hologram"}"#,
+            r#"{"type":"relation","relation":{}}"#,
+            r#"{"type":"people","people":[{}]}"#,
+            r#"{"type":"files","files":"a"}"#,
+            r#"{"type":"created_by","created_by":{"name":"A"}}"#,
+            r#"{"type":"unique_id","unique_id":{"number":"1"}}"#,
+            r#"{"type":"verification","verification":{}}"#,
+            r#"{"type":"formula","formula":{}}"#,
+            r#"{"type":"rollup","rollup":{"type":"array"}}"#,
         ] {
             assert_eq!(property(text), PropertyRead::Unsupported, "{text}");
         }
@@ -145,9 +181,85 @@ mod tests {
 
     #[test]
     fn a_value_that_says_it_has_more_is_truncated() {
-        assert_eq!(
-            property(r#"{"type":"rich_text","rich_text":[],"has_more":true}"#),
-            PropertyRead::Truncated
-        );
+        for text in [
+            r#"{"type":"rich_text","rich_text":[],"has_more":true}"#,
+            r#"{"type":"relation","relation":[],"has_more":true}"#,
+        ] {
+            assert_eq!(property(text), PropertyRead::Truncated, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_notion_says_of_a_page_is_read() {
+        let id = "0b6b8f52-4f2f-4c1e-9a53-2c1d8e0c7a11";
+        let user = |name: Option<&str>| {
+            PropertyValue::User(Some(User {
+                id: id.parse().unwrap(),
+                name: name.map(str::to_owned),
+            }))
+        };
+        let unique = |prefix: Option<&str>| {
+            PropertyValue::UniqueId(Some(UniqueId {
+                prefix: prefix.map(str::to_owned),
+                number: 7,
+            }))
+        };
+        let state = PropertyValue::Line(Some("verified".to_owned()));
+        let cases = [
+            (
+                "created_by",
+                format!(r#"{{"id":"{id}","name":"Ada"}}"#),
+                user(Some("Ada")),
+            ),
+            (
+                "last_edited_by",
+                format!(r#"{{"id":"{id}","name":null}}"#),
+                user(None),
+            ),
+            (
+                "last_edited_by",
+                "null".to_owned(),
+                PropertyValue::User(None),
+            ),
+            (
+                "unique_id",
+                r#"{"prefix":"T","number":7}"#.to_owned(),
+                unique(Some("T")),
+            ),
+            (
+                "unique_id",
+                r#"{"prefix":null,"number":7}"#.to_owned(),
+                unique(None),
+            ),
+            (
+                "unique_id",
+                r#"{"prefix":"T","number":null}"#.to_owned(),
+                PropertyValue::UniqueId(None),
+            ),
+            (
+                "verification",
+                r#"{"state":"verified","date":null}"#.to_owned(),
+                state,
+            ),
+            ("verification", "null".to_owned(), PropertyValue::Line(None)),
+        ];
+        for (kind, value, expected) in cases {
+            let text = format!(r#"{{"type":"{kind}","{kind}":{value}}}"#);
+            assert_eq!(property(&text), PropertyRead::Value(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_form_here_is_kept_as_received() {
+        for (kind, value) in [
+            ("button", "{}"),
+            ("place", r#"{"lat":52.5,"lon":13.4,"name":"B"}"#),
+            ("place", "null"),
+            ("hologram", r#"[1,"a",{"b":null}]"#),
+        ] {
+            let text = format!(r#"{{"type":"{kind}","{kind}":{value}}}"#);
+            let raw = PropertyValue::Raw(serde_json::from_str(value).unwrap());
+            assert_eq!(property(&text), PropertyRead::Value(raw), "{text}");
+        }
     }
 }

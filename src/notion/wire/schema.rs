@@ -49,7 +49,7 @@ fn property_schema(name: &str, property: &Object<'_>) -> Option<PropertySchema> 
         name: name.to_owned(),
         // A rollup names the data source of its relation, too; it is no relation.
         relation_target: target
-            .filter(|_| kind.name() == "relation")
+            .filter(|_| kind == PropertyType::Relation)
             .and_then(|id| id.parse().ok()),
         options: config.as_ref().map(options).unwrap_or_default(),
         kind,
@@ -96,7 +96,10 @@ mod tests {
     fn a_data_source_is_read_with_unknown_types() {
         let body = br#"{"object":"data_source","id":"71c7c1b0-0b3e-4a55-8b0c-7d8f5a0c2e10",
             "title":[{"plain_text":"Pro"},{"plain_text":"jects"}],"in_trash":true,
-            "properties":{"Stage":{"id":"U%60%3BC","name":"Stage","type":"status","status":{}},
+            "properties":{"Stage":{"id":"U%60%3BC","name":"Stage","type":"status",
+                "status":{"options":[{"id":"1","name":"Doing"},{"name":"Done"}],"groups":[]}},
+            "Parent":{"id":"p","type":"relation",
+                "relation":{"data_source_id":"5b1f3d0e-6f0a-4f35-8a8e-1d8e7f6c5b4a"}},
             "New":{"id":"n","type":"hologram","hologram":{}},"Odd":7}}"#;
         let source = data_source(body).unwrap();
         assert_eq!(source.title, "Projects");
@@ -108,8 +111,15 @@ mod tests {
             .collect();
         assert_eq!(
             read,
-            [("U`;C", "Stage", "status"), ("n", "New", "hologram")]
+            [
+                ("U`;C", "Stage", "status"),
+                ("p", "Parent", "relation"),
+                ("n", "New", "hologram")
+            ]
         );
+        assert_eq!(source.properties[0].options, ["Doing", "Done"]);
+        let related = source.properties[1].relation_target.unwrap();
+        assert_eq!(related.to_string(), "5b1f3d0e-6f0a-4f35-8a8e-1d8e7f6c5b4a");
     }
 
     #[test]

@@ -2,12 +2,9 @@
 
 use serde_json::value::RawValue;
 
+use super::lists::REFERENCE_LIMIT;
 use super::object::{Object, is_null, read};
 use crate::sync::page::{PropertyRead, PropertyValue};
-
-/// How many references Notion shows in one property of a page or query answer
-/// (`facts/notion-api.md` §4, truncation).
-const REFERENCE_LIMIT: usize = 25;
 
 /// Segments joined to plain text.
 #[derive(Debug, Default, PartialEq, Eq)]

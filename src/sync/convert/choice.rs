@@ -1,6 +1,8 @@
 //! Option names through `values` (`design/sync.md` §5).
 
-use super::{Converted, FieldMapping, FieldReason, OnUnknownValue};
+use super::{Converted, FieldReason};
+use crate::sync::mapping::{Field, FieldMapping, OnUnknownValue};
+use crate::sync::page::PropertyType;
 
 /// The column's value for an option; `None` is NULL.
 pub(super) fn to_postgres(
@@ -19,29 +21,36 @@ pub(super) fn to_postgres(
         .values
         .iter()
         .any(|pair| pair.postgres.as_deref() == Some(name));
-    unlisted(name, is_listed_value, mapping)
-}
-
-/// The option for a column's value; `None` is no option. The first entry wins where several
-/// options share a value.
-pub(super) fn to_notion(value: Option<&str>, mapping: &FieldMapping) -> Converted<Option<String>> {
-    if let Some(pair) = mapping
-        .values
-        .iter()
-        .find(|pair| pair.postgres.as_deref() == value)
-    {
-        return Ok(Some(pair.notion.clone()));
-    }
-    match value {
-        None => Ok(None),
-        Some(name) => unlisted(name, false, mapping),
-    }
-}
-
-fn unlisted(name: &str, passes: bool, mapping: &FieldMapping) -> Converted<Option<String>> {
-    if passes || mapping.on_unknown_value == OnUnknownValue::Pass {
+    if is_listed_value || mapping.on_unknown_value == OnUnknownValue::Pass {
         Ok(Some(name.to_owned()))
     } else {
         Err(FieldReason::UnknownOption)
     }
+}
+
+/// The option for a column's value; `None` is no option. The first entry wins where several
+/// options share a value.
+pub(super) fn to_notion(value: Option<&str>, field: &Field) -> Converted<Option<String>> {
+    let mut values = field.mapping.values.iter();
+    if let Some(pair) = values.find(|pair| pair.postgres.as_deref() == value) {
+        return Ok(Some(pair.notion.clone()));
+    }
+    let Some(name) = value else { return Ok(None) };
+    if may_pass(name, field) {
+        Ok(Some(name.to_owned()))
+    } else {
+        Err(FieldReason::UnknownOption)
+    }
+}
+
+/// Whether a name that `values` does not list may be written as it is. Without any `values` an
+/// option that exists is known; a new one is what `onUnknownValue` is about. A status never gains
+/// one, and no option's name has a comma.
+fn may_pass(name: &str, field: &Field) -> bool {
+    let exists = field.property.options.iter().any(|option| option == name);
+    if exists && field.mapping.values.is_empty() {
+        return true;
+    }
+    field.mapping.on_unknown_value == OnUnknownValue::Pass
+        && (exists || (field.property.kind != PropertyType::Status && !name.contains(',')))
 }

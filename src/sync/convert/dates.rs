@@ -3,10 +3,12 @@
 //! A day without a time is 00:00 UTC where the column wants a moment, and a moment is its UTC day
 //! where the column wants a day.
 
-use super::{
-    ColumnKind, ColumnValue, Converted, Date, DateOrTime, FieldReason, NotionDate, Time, TimeZone,
-    Timestamp, TimestampRound, Unit, minute,
-};
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, TimestampRound, Unit};
+
+use super::{ColumnKind, ColumnValue, Converted, FieldReason, minute};
+use crate::sync::page::{DateOrTime, NotionDate};
 
 /// The column's form of a date; a scalar column holds the start.
 pub(super) fn to_column(date: &NotionDate, kind: &ColumnKind) -> Converted<ColumnValue> {
@@ -46,7 +48,7 @@ pub(super) fn moment_to_column(moment: Timestamp, kind: &ColumnKind) -> Converte
 pub(super) fn to_notion(value: &ColumnValue) -> Converted<Option<NotionDate>> {
     let single = |start| Ok(Some(NotionDate { start, end: None }));
     match value {
-        ColumnValue::Null => Ok(None),
+        ColumnValue::Null | ColumnValue::Json(serde_json::Value::Null) => Ok(None),
         ColumnValue::Date(date) => single(DateOrTime::Day(*date)),
         ColumnValue::Timestamp(local) => {
             let zoned = local

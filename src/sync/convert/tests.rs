@@ -1,10 +1,12 @@
 use std::str::FromStr;
 
+use bigdecimal::BigDecimal;
 use jiff::civil::date;
 
 use super::*;
 use crate::sync::fixtures::{field, text as rich};
-use crate::sync::mapping::ValuePair;
+use crate::sync::mapping::{OnUnknownValue, ValuePair};
+use crate::sync::page::{DateOrTime, NotionDate};
 
 fn number(text: &str) -> PropertyValue {
     PropertyValue::Number(Some(BigDecimal::from_str(text).unwrap()))
@@ -281,7 +283,7 @@ fn each_property_type_fits_the_columns_of_its_line_only() {
         &ColumnKind::Timestamp { precision: 6 }
     ));
     assert!(fits(PropertyType::Date, &ColumnKind::TstzRange));
-    assert!(!fits(PropertyType::Other("place".into()), &text));
+    assert!(!fits(PropertyType::Other("hologram".into()), &text));
     assert!(!fits(
         PropertyType::Checkbox,
         &ColumnKind::Integer { bits: 16 }

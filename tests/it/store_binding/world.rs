@@ -191,6 +191,7 @@ impl World {
                     id: PropertyId::new(name),
                     name: (*name).to_owned(),
                     kind: kind.clone(),
+                    options: Vec::new(),
                     repinned: false,
                 },
                 column: table.columns[*name].clone(),
