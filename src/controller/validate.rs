@@ -13,9 +13,10 @@ use crate::api::v1alpha1::{self as api, NotionSyncBinding, PropertySpec};
 use crate::api::{SecretKey, rules};
 use crate::sync::identity::{BindingRef, DataSourceId, DatabaseId};
 use crate::sync::mapping::{
-    BindingPlan, ConflictPolicy, Direction, DriftPolicy, FieldMapping, OnUnknownValue,
-    PropertySelector, ValuePair,
+    BindingPlan, ConflictPolicy, Direction, DriftPolicy, FieldMapping, OnLossyWrite,
+    OnUnknownValue, PropertySelector, ValuePair,
 };
+use crate::sync::policy::Policies;
 use crate::sync::reason::Reason;
 
 /// How the spec names the source.
@@ -180,6 +181,7 @@ fn plan(binding: &NotionSyncBinding) -> Result<BindingPlan, Problem> {
         drift_policy: match spec.drift_policy {
             api::DriftPolicy::Report => DriftPolicy::Report,
         },
+        policies: Policies::default(),
         fields: (spec.properties.iter())
             .map(|property| field(property, spec.conflict_policy))
             .collect::<Result<_, _>>()?,
@@ -230,6 +232,8 @@ fn field(property: &PropertySpec, default: api::ConflictPolicy) -> Result<FieldM
             api::OnUnknownValue::Reject => OnUnknownValue::Reject,
             api::OnUnknownValue::Pass => OnUnknownValue::Pass,
         },
+        direction: Direction::ToPostgres,
+        on_lossy_write: OnLossyWrite::Reject,
         conflict_policy: match property.conflict_policy.unwrap_or(default) {
             api::ConflictPolicy::NewestWins => ConflictPolicy::NewestWins,
             api::ConflictPolicy::NotionWins => ConflictPolicy::NotionWins,

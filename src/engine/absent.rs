@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::pages::Sighting;
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{Lane, NotionApi};
-use crate::store::{BindingStore, PairRecord};
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::Lane;
+use crate::store::PairRecord;
 use crate::sync::drift::{Discrepancy, DriftKind};
 use crate::sync::event::{InboxEvent, Outcome};
 use crate::sync::identity::PageId;
@@ -33,7 +33,7 @@ impl Missing {
     }
 }
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Reads every linked page that the scan did not see, and forgets what is recorded about pages
     /// that are gone and linked to nothing.
     pub(super) async fn settle_absent(

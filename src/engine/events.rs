@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::failures::concerns_the_token;
 use super::pages::Sighting;
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{Lane, NotionApi, NotionError, QueryRequest, payload_page};
-use crate::store::BindingStore;
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::{Lane, NotionError, QueryRequest, payload_page};
 use crate::sync::event::{Dialect, EventSubject, InboxEvent, Outcome, Skip};
 use crate::sync::identity::PageId;
 use crate::sync::page::PageSnapshot;
@@ -22,21 +21,45 @@ const QUERY_FROM: usize = 3;
 /// When a read that is older than its event is repeated; then it is left to the next pass.
 const REREADS: [i64; 3] = [2, 5, 15];
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
-    /// Settles everything that is due in the inbox.
+impl<N: Notion, S: Store> Engine<'_, N, S> {
+    /// Settles everything that is due in the inbox, and writes to the pages where that is due now.
     pub(super) async fn settle_events(&self, report: &mut PassReport) -> Result<(), EngineError> {
+        // A queue of its own: what a scan found waits for the scan's end.
+        let mut own = PassReport::default();
+        let settled = self.settle_inbox(&mut own).await;
+        report.absorb(&own);
+        settled
+    }
+
+    async fn settle_inbox(&self, report: &mut PassReport) -> Result<(), EngineError> {
         loop {
             let due = self.store.due_events(BATCH.into()).await?;
             let full = due.len() >= usize::from(BATCH);
             if due.is_empty() {
                 return Ok(());
             }
+            self.note_overwrites(&due).await?;
             let pages = self.sort_out(due, report).await?;
             self.settle_pages(pages, report).await?;
             if !full {
                 return Ok(());
             }
         }
+    }
+
+    /// A person may have edited what we wrote between our read and our write; Notion has no lock
+    /// against that, but its event tells.
+    async fn note_overwrites(&self, due: &[InboxEvent]) -> Result<(), EngineError> {
+        let by_people = due.iter().filter(|event| {
+            let mut authors = event.event.authors.iter();
+            event.event.event_type == "page.properties_updated"
+                && authors.any(|(_, kind)| kind == "person")
+        });
+        let by_people: Vec<InboxEvent> = by_people.cloned().collect();
+        if self.plan.writes_notion() && !by_people.is_empty() {
+            self.store.note_overwrites(&by_people).await?;
+        }
+        Ok(())
     }
 
     /// Ends what needs no read; gives back the rest by page, in order of arrival.

@@ -6,9 +6,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{NotionApi, NotionError};
-use crate::store::BindingStore;
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::NotionError;
 use crate::sync::event::InboxEvent;
 use crate::sync::identity::PageId;
 use crate::sync::reason::Reason;
@@ -18,7 +17,7 @@ const SUSPICIOUS: u32 = 3;
 /// How long a page whose read or write failed waits, by the number of failures before.
 const RETRIES: [i64; 5] = [5, 15, 60, 120, 300];
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Passes by a page that cannot be read, unless it is Notion that cannot be read.
     pub(super) async fn pass_by(
         &self,

@@ -5,12 +5,12 @@
 
 use super::pages::Sighting;
 use super::scan::MAX_RESTARTS;
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{Lane, NotionApi, NotionError, QueryRequest};
-use crate::store::{BindingStore, Progress};
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::{Lane, NotionError, QueryRequest};
+use crate::store::Progress;
 use crate::sync::window::watermark;
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Reads the pages edited since the watermark. A capped read moves nothing forward
     /// and asks for a complete scan instead; a refused cursor starts it again.
     pub(super) async fn read_edits(

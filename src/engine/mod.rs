@@ -8,23 +8,28 @@ mod absent;
 mod events;
 mod failures;
 mod incremental;
+mod locks;
 mod pages;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod writes;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::notion::{NotionApi, NotionError};
+use crate::store::intents::IntentStore;
 use crate::store::{BindingStore, Progress, StoreError};
-use crate::sync::identity::PropertyId;
+use crate::sync::identity::{PageId, PropertyId};
 use crate::sync::mapping::TablePlan;
 use crate::sync::reason::Reason;
 
+pub use locks::PageLocks;
 pub use scan::ScanState;
 
 /// Why a pass stopped.
@@ -79,6 +84,8 @@ pub struct PassReport {
     pub rows_written: u64,
     /// Columns written.
     pub fields_written: u64,
+    /// Properties written to Notion.
+    pub fields_sent: u64,
     /// Events settled.
     pub events_settled: u64,
     /// The newest edit that polling applied and that no waiting event had announced.
@@ -94,14 +101,28 @@ pub struct PassReport {
     pub retries_due: u64,
     /// Those among them that no event announced: the watermark must not move past them.
     pub left_open: u64,
+    /// When a write whose answer was ambiguous can be judged.
+    pub come_back: Option<Timestamp>,
     /// Reads of single pages that failed one after the other.
     failed_reads: u32,
+    /// Pages that a write is due to.
+    outbound: Vec<PageId>,
+    /// Captured changes that could not be settled in this pass.
+    open_changes: HashSet<i64>,
 }
 
 impl PassReport {
     /// Whether anything happened that the status should show.
     pub const fn is_idle(&self) -> bool {
-        self.scan.is_none() && self.rows_written == 0 && self.events_settled == 0
+        self.scan.is_none()
+            && self.rows_written == 0
+            && self.fields_sent == 0
+            && self.events_settled == 0
+    }
+
+    /// Asks for another look at `when`.
+    fn come_back(&mut self, when: Timestamp) {
+        self.come_back = Some(self.come_back.map_or(when, |known| known.min(when)));
     }
 }
 
@@ -121,6 +142,8 @@ pub struct Signals {
     pub events: Notify,
     /// Tells how far a complete scan has come.
     pub progress: watch::Sender<Option<ScanProgress>>,
+    /// The pages that are being written to; one for all bindings of the process.
+    pub writes: Arc<PageLocks>,
 }
 
 impl Default for Signals {
@@ -128,6 +151,7 @@ impl Default for Signals {
         Self {
             events: Notify::new(),
             progress: watch::Sender::new(None),
+            writes: Arc::default(),
         }
     }
 }
@@ -141,6 +165,16 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Notion as the engine needs it: to read and to write.
+pub trait Notion: NotionApi {}
+
+impl<N: NotionApi> Notion for N {}
+
+/// Postgres as the engine needs it: the pairs, the writes that were announced, the captured changes.
+pub trait Store: BindingStore + IntentStore {}
+
+impl<S: BindingStore + IntentStore> Store for S {}
+
 /// One binding's engine: its plan and its two sides.
 #[derive(Debug)]
 pub struct Engine<'a, N, S> {
@@ -153,7 +187,7 @@ pub struct Engine<'a, N, S> {
     fingerprint: [u8; 32],
 }
 
-impl<'a, N: NotionApi, S: BindingStore> Engine<'a, N, S> {
+impl<'a, N: Notion, S: Store> Engine<'a, N, S> {
     /// An engine over these sides. The clock is an argument so that tests and the simulator can own
     /// the time.
     pub fn new(
@@ -211,7 +245,7 @@ fn mapping_digest(fingerprint: &[u8; 32]) -> String {
     hex::encode(fingerprint)
 }
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Whether the last complete scan used another mapping, so that a new one is due.
     pub async fn is_scanned(&self) -> Result<bool, EngineError> {
         let progress = self.store.progress().await?;

@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{Lane, NotionApi};
-use crate::store::{BindingStore, PairRecord, StoreError};
+use super::writes::Due;
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::Lane;
+use crate::store::{PairRecord, StoreError};
 use crate::sync::drift::{Discrepancy, DriftKind};
 use crate::sync::event::{EventResult, InboxEvent, Outcome};
-use crate::sync::identity::PageId;
-use crate::sync::page::{PageSnapshot, PropertyRead, Provenance};
-use crate::sync::pair::{PairBase, PairHash, PairRead, RowRead};
+use crate::sync::identity::{PageId, PropertyId};
+use crate::sync::page::{PageSnapshot, PropertyRead, PropertyValue};
+use crate::sync::pair::{PairBase, PairHash, PairRead, RowRead, Traces};
 use crate::sync::plan::{PairPlan, plan_pair};
 use crate::sync::reason::FieldReason;
 
@@ -37,16 +38,30 @@ impl Sighting {
 
 /// What one look came to.
 enum Look {
-    /// Nothing to write to the row: the record to store, with the outcome for its events.
-    Record(PairRecord, Outcome, Option<String>),
+    /// Nothing to write to the row: what to store.
+    Record(Box<Recorded>),
     /// Exactly as at the last look.
     Known,
     /// A write to the row is due.
     Change,
 }
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
-    /// Handles pages of the data source that live.
+/// A look that writes nothing to the row.
+struct Recorded {
+    record: PairRecord,
+    /// How its events end, and why.
+    outcome: Outcome,
+    reason: Option<String>,
+    /// Whether a write to the page is due.
+    notion_due: bool,
+}
+
+/// What our writes of the last minutes sent to pages that show our edit.
+type Sent = HashMap<PageId, Vec<(PropertyId, PropertyValue)>>;
+
+impl<N: Notion, S: Store> Engine<'_, N, S> {
+    /// Handles pages of the data source that live. Writes to pages that are due are left in the
+    /// report's queue.
     pub(super) async fn handle(
         &self,
         sightings: Vec<Sighting>,
@@ -59,18 +74,29 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         let pairs: HashMap<PageId, PairRead> =
             pairs.into_iter().map(|pair| (pair.page_id, pair)).collect();
         let bases = self.read_bases_of_changed(&sightings, &pairs).await?;
+        let sent = self.read_sent(&sightings).await?;
+        let nothing = Vec::new();
         let (mut records, mut ended, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         for sighting in &sightings {
             let Some(pair) = pairs.get(&sighting.page.id) else {
                 continue;
             };
-            match self.look_safely(&sighting.page, pair, bases.get(&sighting.page.id), report) {
-                Look::Record(record, outcome, reason) => {
-                    records.push(record);
-                    ended.push((sighting, outcome, reason));
+            let sent = sent.get(&sighting.page.id).unwrap_or(&nothing);
+            let base = bases.get(&sighting.page.id);
+            match self.look_safely(&sighting.page, pair, base, sent, report) {
+                Look::Record(recorded) => {
+                    if recorded.notion_due {
+                        report.outbound.push(sighting.page.id);
+                    }
+                    records.push(recorded.record);
+                    ended.push((sighting, recorded.outcome, recorded.reason));
                 }
                 Look::Known => ended.push((sighting, Outcome::Unchanged, None)),
-                Look::Change => changes.push(sighting),
+                Look::Change => changes.push(Due {
+                    sighting,
+                    sent,
+                    row_changed_at: pair.row_changed_at,
+                }),
             }
         }
         if !records.is_empty() {
@@ -84,7 +110,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     }
 
     /// Reads to their end the values that Notion may have cut short.
-    async fn complete_values(
+    pub(super) async fn complete_values(
         &self,
         mut sightings: Vec<Sighting>,
         report: &mut PassReport,
@@ -127,6 +153,24 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         Ok(self.store.read_bases(&ids).await?)
     }
 
+    /// What we sent lately to those of the pages that we edited last.
+    async fn read_sent(&self, sightings: &[Sighting]) -> Result<Sent, EngineError> {
+        let ours = sightings.iter().map(|sighting| &sighting.page);
+        let ours =
+            ours.filter(|page| self.plan.bot.is_some() && page.last_edited_by == self.plan.bot);
+        let ours: Vec<PageId> = ours.map(|page| page.id).collect();
+        if ours.is_empty() {
+            return Ok(Sent::new());
+        }
+        let intents = self.store.intents(&ours).await?;
+        let sent = intents.into_iter().map(|(page, intents)| {
+            let fields = intents.into_iter().flat_map(|intent| intent.intent.fields);
+            let values = fields.map(|field| (field.property, field.sent));
+            (page, values.collect())
+        });
+        Ok(sent.collect())
+    }
+
     /// Whether this pair looks exactly as at the last look.
     fn is_known(&self, page: &PageSnapshot, pair: &PairRead, row: &RowRead) -> bool {
         let Some(head) = &pair.head else { return false };
@@ -143,50 +187,52 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         page: &PageSnapshot,
         pair: &PairRead,
         base: Option<&PairBase>,
+        sent: &[(PropertyId, PropertyValue)],
         report: &mut PassReport,
     ) -> Look {
-        let look = std::panic::catch_unwind(AssertUnwindSafe(|| self.look(page, pair, base)));
+        let look = AssertUnwindSafe(|| self.look(page, pair, base, sent));
+        let look = std::panic::catch_unwind(look);
         if let Ok((look, unread)) = look {
             report.schema_check_due |= unread;
             look
         } else {
             tracing::error!(binding.name = %self.plan.binding.binding, page.id = %page.id,
                 "the decision for a page panicked");
-            Look::Record(
-                marked(page, pair.rows.first(), FieldReason::InternalError),
-                Outcome::Failed,
-                Some(FieldReason::InternalError.as_str().to_owned()),
-            )
+            Look::failed(page, pair.rows.first(), FieldReason::InternalError)
         }
     }
 
     /// Decides what a pair needs; the flag says that a schema check is due.
-    fn look(&self, page: &PageSnapshot, pair: &PairRead, base: Option<&PairBase>) -> (Look, bool) {
+    fn look(
+        &self,
+        page: &PageSnapshot,
+        pair: &PairRead,
+        base: Option<&PairBase>,
+        sent: &[(PropertyId, PropertyValue)],
+    ) -> (Look, bool) {
         let row = match pair.rows.as_slice() {
             [] => return (self.orphaned(page), false),
             [row] => row,
             [first, ..] => {
-                let reason = FieldReason::DuplicateLink;
-                let record = marked(page, Some(first), reason);
-                let reason = Some(reason.as_str().to_owned());
-                return (Look::Record(record, Outcome::Failed, reason), false);
+                let look = Look::failed(page, Some(first), FieldReason::DuplicateLink);
+                return (look, false);
             }
         };
         if self.is_known(page, pair, row) {
             return (Look::Known, false);
         }
         let head = pair.head.as_ref();
-        let is_old = head.is_some_and(|head| head.last_edited_seen > page.last_edited_time);
-        let own_write = head.and_then(|head| head.own_write);
-        let plan = plan_pair(
-            self.plan,
-            page,
-            row,
-            base.unwrap_or(&PairBase::new()),
-            own_write,
-        );
+        let traces = Traces {
+            own_write: head.and_then(|head| head.own_write),
+            own_edit: head.and_then(|head| head.own_edit),
+            sent: sent.to_vec(),
+            row_changed_at: pair.row_changed_at,
+        };
+        let no_base = PairBase::new();
+        let plan = plan_pair(self.plan, page, row, base.unwrap_or(&no_base), &traces);
         // An old row of a query decides nothing; `apply` finds that out and asks for a read.
-        if plan.writes_postgres() || (is_old && page.provenance < Provenance::Get) {
+        let is_old = head.is_some_and(|head| head.outdates(page, self.now()));
+        if plan.writes_postgres() || is_old {
             return (Look::Change, plan.is_unread());
         }
         let unread = plan.is_unread();
@@ -196,7 +242,8 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     fn recorded(&self, page: &PageSnapshot, row: &RowRead, plan: &PairPlan) -> Look {
         let discrepancies = plan.discrepancies(self.plan, page, row);
         let (outcome, reason) = outcome_of(&discrepancies);
-        let hash = if plan.is_unread() {
+        let notion_due = plan.writes_notion();
+        let hash = if plan.is_unread() || notion_due {
             None
         } else if plan.is_in_step() {
             Some(PairHash::in_step(&self.fingerprint, self.plan, page, row))
@@ -216,7 +263,12 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
             settle: plan.settlements(self.plan),
             discrepancies,
         };
-        Look::Record(record, outcome, reason)
+        Look::Record(Box::new(Recorded {
+            record,
+            outcome,
+            reason,
+            notion_due,
+        }))
     }
 
     fn orphaned(&self, page: &PageSnapshot) -> Look {
@@ -239,7 +291,12 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         };
         tracing::debug!(binding.name = %self.plan.binding.binding, page.id = %page.id,
             "the page has no row");
-        Look::Record(record, Outcome::Unlinked, None)
+        Look::Record(Box::new(Recorded {
+            record,
+            outcome: Outcome::Unlinked,
+            reason: None,
+            notion_due: false,
+        }))
     }
 
     /// Ends events with one outcome.
@@ -264,6 +321,18 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         self.store.finish_events(events, &results).await?;
         report.events_settled += events.len() as u64;
         Ok(())
+    }
+}
+
+impl Look {
+    /// A pair that is marked as a whole.
+    fn failed(page: &PageSnapshot, row: Option<&RowRead>, reason: FieldReason) -> Self {
+        Self::Record(Box::new(Recorded {
+            record: marked(page, row, reason),
+            outcome: Outcome::Failed,
+            reason: Some(reason.as_str().to_owned()),
+            notion_due: false,
+        }))
     }
 }
 

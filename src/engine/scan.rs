@@ -7,9 +7,11 @@ use std::pin::{Pin, pin};
 use jiff::Timestamp;
 
 use super::pages::Sighting;
-use super::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, mapping_digest};
-use crate::notion::{Lane, NotionApi, NotionError, QueryPage};
-use crate::store::{BindingStore, Progress};
+use super::{
+    Engine, EngineError, Notion, PassReport, ScanEnd, ScanProgress, Store, mapping_digest,
+};
+use crate::notion::{Lane, NotionError, QueryPage};
+use crate::store::Progress;
 use crate::sync::identity::PageId;
 use crate::sync::page::PageSnapshot;
 use crate::sync::window::{Answer, Scan, Step, watermark};
@@ -33,7 +35,7 @@ pub struct ScanState {
     unhandled: Option<(Scan, Vec<PageId>)>,
 }
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Reads everything, then settles what was not seen.
     pub(super) async fn scan(
         &self,
@@ -225,7 +227,11 @@ impl PassReport {
         self.pages_read += other.pages_read;
         self.rows_written += other.rows_written;
         self.fields_written += other.fields_written;
+        self.fields_sent += other.fields_sent;
         self.events_settled += other.events_settled;
+        if let Some(when) = other.come_back {
+            self.come_back(when);
+        }
         self.unannounced_edit = self.unannounced_edit.max(other.unannounced_edit);
         self.schema_check_due |= other.schema_check_due;
         self.incremental_due |= other.incremental_due;
@@ -233,5 +239,7 @@ impl PassReport {
         self.retries_due += other.retries_due;
         self.left_open += other.left_open;
         self.failed_reads += other.failed_reads;
+        self.outbound.extend(&other.outbound);
+        self.open_changes.extend(&other.open_changes);
     }
 }

@@ -6,20 +6,45 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
 
 use super::absent::Missing;
 use super::failures::is_exhausted;
 use super::pages::{Sighting, marked};
-use super::{Engine, EngineError, PassReport};
-use crate::notion::{NotionApi, NotionError};
-use crate::store::{Applied, BindingStore, PairChange, StoreError};
+use super::{Engine, EngineError, Notion, PassReport, Store};
+use crate::notion::NotionError;
+use crate::store::{Applied, PairChange, StoreError};
 use crate::sync::event::Outcome;
-use crate::sync::page::Provenance;
+use crate::sync::identity::PropertyId;
+use crate::sync::page::{PageSnapshot, PropertyValue, Provenance};
 use crate::sync::reason::FieldReason;
 
 /// How many rows of one batch are written at the same time. Each is a transaction of its own; the
 /// pool has ten connections for all bindings of a database.
 const PARALLEL_WRITES: usize = 4;
+
+/// A write to a row that is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due<'a> {
+    /// The page that was read.
+    pub(super) sighting: &'a Sighting,
+    /// What our own writes sent to it lately.
+    pub(super) sent: &'a [(PropertyId, PropertyValue)],
+    /// When the row was changed, as it was captured.
+    pub(super) row_changed_at: Option<Timestamp>,
+}
+
+impl<'a> Due<'a> {
+    /// The change as the store applies it, by this snapshot of the page.
+    fn change(&self, page: &'a PageSnapshot) -> PairChange<'a> {
+        PairChange {
+            page,
+            events: &self.sighting.events,
+            sent: self.sent,
+            row_changed_at: self.row_changed_at,
+        }
+    }
+}
 
 /// What came of one write.
 enum Written {
@@ -35,18 +60,18 @@ enum Written {
     Panicked,
 }
 
-impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
+impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Carries out the changes of a batch.
     pub(super) async fn apply_all(
         &self,
-        changes: Vec<&Sighting>,
+        changes: Vec<Due<'_>>,
         report: &mut PassReport,
     ) -> Result<(), EngineError> {
         // The futures are made before the stream: a closure that borrows in both its argument and
         // its result cannot be proved `Send` for every caller.
         let mut due = Vec::with_capacity(changes.len());
-        for sighting in changes {
-            due.push(async move { (sighting, self.apply_one(sighting).await) });
+        for change in changes {
+            due.push(async move { (change.sighting, self.apply_one(change).await) });
         }
         let written: Vec<_> = stream::iter(due)
             .buffer_unordered(PARALLEL_WRITES)
@@ -59,10 +84,10 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     }
 
     /// Applies one change. What an old snapshot leaves open is decided by one fresh read.
-    async fn apply_one(&self, sighting: &Sighting) -> Result<Written, EngineError> {
-        let events = &sighting.events;
+    async fn apply_one(&self, due: Due<'_>) -> Result<Written, EngineError> {
+        let sighting = due.sighting;
         let page = &sighting.page;
-        let written = self.write(PairChange { page, events }).await?;
+        let written = self.write(due.change(page)).await?;
         if !matches!(written, Written::Applied(Applied::Stale)) {
             return Ok(written);
         }
@@ -77,8 +102,7 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
         if let Some(missing) = self.missing(&page) {
             return Ok(Written::Missing(missing));
         }
-        let page = &page;
-        self.write(PairChange { page, events }).await
+        self.write(due.change(&page)).await
     }
 
     /// Tells what concerns this row from what concerns the binding.
@@ -102,7 +126,14 @@ impl<N: NotionApi, S: BindingStore> Engine<'_, N, S> {
     ) -> Result<(), EngineError> {
         let (id, events) = (sighting.page.id, &sighting.events);
         match written {
-            Written::Applied(Applied::Done { fields_written, .. }) => {
+            Written::Applied(Applied::Done {
+                fields_written,
+                notion_due,
+                ..
+            }) => {
+                if notion_due {
+                    report.outbound.push(id);
+                }
                 report.events_settled += events.len() as u64;
                 count_fields(sighting, fields_written, report);
                 Ok(())

@@ -66,11 +66,20 @@ pub(super) struct AuditRow<'a> {
     pub(super) result: Value,
 }
 
-/// One column that was written.
+/// Where a value was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Notion,
+    Postgres,
+}
+
+/// One field that was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ColumnChange {
     /// The column.
     pub(super) column: String,
+    /// Where.
+    pub(super) side: Side,
     /// Its value before.
     pub(super) from: Value,
     /// Its value now.
@@ -89,7 +98,10 @@ pub(super) fn result(
     let changes = changes.iter().map(|change| {
         json!({
             "column": change.column,
-            "side": "Postgres",
+            "side": match change.side {
+                Side::Notion => "Notion",
+                Side::Postgres => "Postgres",
+            },
             "from": change.from,
             "to": change.to,
             "overwrote": change.overwrote,
@@ -233,6 +245,7 @@ mod tests {
         };
         let change = ColumnChange {
             column: "name".into(),
+            side: Side::Postgres,
             from: Value::Null,
             to: "new".into(),
             overwrote: Value::Null,

@@ -18,11 +18,18 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    file: "migrations/0001_state.sql",
-    sql: include_str!("../../migrations/0001_state.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        file: "migrations/0001_state.sql",
+        sql: include_str!("../../migrations/0001_state.sql"),
+    },
+    Migration {
+        version: 3,
+        file: "migrations/0003_outbound.sql",
+        sql: include_str!("../../migrations/0003_outbound.sql"),
+    },
+];
 
 /// The lock under which processes take turns: the first eight bytes of the schema's name.
 const LOCK: i64 = 0x6e6f_7469_6f6e_5f73;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sync::drift::{Discrepancy, DriftReport};
 use crate::sync::event::{EventResult, InboxEvent, Outcome};
-use crate::sync::identity::{PageId, RowKey};
-use crate::sync::page::PageSnapshot;
+use crate::sync::identity::{PageId, PropertyId, RowKey};
+use crate::sync::page::{PageSnapshot, PropertyValue};
 use crate::sync::pair::{FieldBase, PairBase, PairHash, PairRead};
 
 pub mod audit;
@@ -26,6 +26,7 @@ pub mod error;
 pub mod hosts;
 pub mod ident;
 pub mod inbox;
+pub mod intents;
 pub mod migrate;
 pub mod pool;
 pub mod postgres;
@@ -74,6 +75,10 @@ pub struct PairChange<'a> {
     /// The inbox events that this change settles, oldest first. Without any, the audit row is one
     /// of a pass (`action = 'notion_sync'`).
     pub events: &'a [InboxEvent],
+    /// What writes of ours sent to the page lately; see [`crate::sync::pair::Traces`].
+    pub sent: &'a [(PropertyId, PropertyValue)],
+    /// When the row was changed, as it was captured.
+    pub row_changed_at: Option<Timestamp>,
 }
 
 /// What came of a [`PairChange`].
@@ -87,6 +92,8 @@ pub enum Applied {
         fields_written: usize,
         /// What is not in step now.
         discrepancies: Vec<Discrepancy>,
+        /// Whether a write to the page is due now.
+        notion_due: bool,
     },
     /// The snapshot is older than one already seen: a direct read must decide.
     Stale,

@@ -158,6 +158,22 @@ pub fn is_empty(value: &PropertyValue) -> bool {
     }
 }
 
+/// What a write of the column's value to Notion would destroy, because the column cannot hold it:
+/// mentions, equations and links of a text, the end of a date over a scalar column.
+pub fn destroyed(on_notion: &PropertyValue, field: &Field) -> Option<FieldReason> {
+    match on_notion {
+        PropertyValue::Text { lossy: true, .. } => Some(FieldReason::FormattedText),
+        PropertyValue::Date(Some(date)) if date.end.is_some() => {
+            let is_scalar = matches!(
+                field.column.kind,
+                ColumnKind::Date | ColumnKind::Timestamp { .. } | ColumnKind::TimestampTz { .. }
+            );
+            is_scalar.then_some(FieldReason::DateRange)
+        }
+        _ => None,
+    }
+}
+
 /// The text of a text or enum column; NULL is `''`.
 fn text_of(value: &ColumnValue) -> Converted<&str> {
     match value {

@@ -7,13 +7,14 @@ use uuid::Uuid;
 use super::column::{Column, ColumnKind};
 use super::identity::{BindingRef, DataSourceId, PageId, PropertyId, RowKey};
 use super::mapping::{
-    BindingPlan, ConflictPolicy, Direction, DriftPolicy, Field, FieldMapping, OnUnknownValue,
-    PinnedProperty, PropertySelector, TablePlan,
+    BindingPlan, ConflictPolicy, Direction, DriftPolicy, Field, FieldMapping, OnLossyWrite,
+    OnUnknownValue, PinnedProperty, PropertySelector, TablePlan,
 };
 use super::page::{
     PageProperty, PageSnapshot, PropertyRead, PropertyType, PropertyValue, Provenance,
 };
 use super::pair::RowRead;
+use super::policy::Policies;
 
 /// A field that maps the property `name` to a nullable column of the same name.
 pub(crate) fn field(name: &str, property: PropertyType, kind: ColumnKind) -> Field {
@@ -24,7 +25,9 @@ pub(crate) fn field(name: &str, property: PropertyType, kind: ColumnKind) -> Fie
             property: selector.clone(),
             values: Vec::new(),
             on_unknown_value: OnUnknownValue::Reject,
+            direction: Direction::ToPostgres,
             conflict_policy: ConflictPolicy::NewestWins,
+            on_lossy_write: OnLossyWrite::Reject,
         },
         property: PinnedProperty {
             column: name.to_owned(),
@@ -60,11 +63,14 @@ pub(crate) fn table(fields: Vec<Field>) -> TablePlan {
             audit_table: "audit_logs".into(),
             direction: Direction::ToPostgres,
             drift_policy: DriftPolicy::Report,
+            policies: Policies::default(),
             fields: fields.iter().map(|field| field.mapping.clone()).collect(),
         },
         data_source: DataSourceId(Uuid::from_u128(1)),
         fields,
         stopped: Vec::new(),
+        match_on: Vec::new(),
+        bot: None,
         key_is_plain: true,
     }
 }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::column::Column;
-use super::identity::{BindingRef, DataSourceId, PropertyId};
+use super::identity::{BindingRef, DataSourceId, PropertyId, UserId};
 use super::page::PropertyType;
+use super::policy::Policies;
 use super::reason::Reason;
 
 /// Which side follows the other.
@@ -17,6 +18,22 @@ use super::reason::Reason;
 pub enum Direction {
     /// Notion's edits go to Postgres.
     ToPostgres,
+    /// Postgres' edits go to Notion.
+    ToNotion,
+    /// Both.
+    TwoWay,
+}
+
+impl Direction {
+    /// Whether values may be written to Postgres.
+    pub const fn writes_postgres(self) -> bool {
+        matches!(self, Self::ToPostgres | Self::TwoWay)
+    }
+
+    /// Whether values may be written to Notion.
+    pub const fn writes_notion(self) -> bool {
+        matches!(self, Self::ToNotion | Self::TwoWay)
+    }
 }
 
 /// Who wins where both sides changed, or where nobody knows.
@@ -37,6 +54,18 @@ pub enum ConflictPolicy {
 pub enum DriftPolicy {
     /// Show it.
     Report,
+    /// Write the other side's value over it.
+    Repair,
+}
+
+/// Whether a write to Notion may destroy what the column cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnLossyWrite {
+    /// The field is marked and the page keeps it.
+    #[default]
+    Reject,
+    /// The column's value is written.
+    Overwrite,
 }
 
 /// What to do with an option that `values` does not list.
@@ -87,8 +116,12 @@ pub struct FieldMapping {
     pub values: Vec<ValuePair>,
     /// What to do with an unlisted name.
     pub on_unknown_value: OnUnknownValue,
+    /// Which side follows, for this field: the binding's direction or a narrower one.
+    pub direction: Direction,
     /// Who wins a conflict in this field.
     pub conflict_policy: ConflictPolicy,
+    /// Whether a write to Notion may destroy what the column cannot hold.
+    pub on_lossy_write: OnLossyWrite,
 }
 
 /// The spec of a binding, checked, with its defaults applied; no secrets.
@@ -110,6 +143,8 @@ pub struct BindingPlan {
     pub direction: Direction,
     /// What to do with drift.
     pub drift_policy: DriftPolicy,
+    /// Linking, deletes, safety, and whether to act.
+    pub policies: Policies,
     /// The fields, in the order of the spec.
     pub fields: Vec<FieldMapping>,
 }
@@ -169,17 +204,30 @@ pub struct TablePlan {
     pub fields: Vec<Field>,
     /// Fields that do not.
     pub stopped: Vec<StoppedField>,
+    /// The key of `linking.matchOn`, with the same checks; empty where nothing is matched.
+    pub match_on: Vec<Field>,
+    /// The user that the token acts as: what it edited last is our own. Unknown without a write.
+    pub bot: Option<UserId>,
     /// Whether every key column is an integer or a uuid, so that row keys may be shown.
     pub key_is_plain: bool,
 }
 
 impl TablePlan {
+    /// Whether anything may be written to Notion.
+    pub fn writes_notion(&self) -> bool {
+        let repairs = self.binding.drift_policy == DriftPolicy::Repair;
+        let mut fields = self.fields.iter();
+        fields.any(|field| field.mapping.direction.writes_notion())
+            || (repairs && self.binding.direction == Direction::ToNotion)
+    }
+
     /// The ids of the properties that a read must decode.
     pub fn wanted(&self) -> Vec<PropertyId> {
-        self.fields
-            .iter()
-            .map(|field| field.property.id.clone())
-            .collect()
+        let fields = self.fields.iter().chain(&self.match_on);
+        let mut ids: Vec<_> = fields.map(|field| field.property.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
     }
 
     /// A fingerprint of everything that decides what a pair's values mean. It is part of every

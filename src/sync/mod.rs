@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod page;
 pub mod pair;
 pub mod plan;
+pub mod policy;
 pub mod reason;
 pub mod schema;
 pub mod window;

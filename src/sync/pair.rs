@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::{PageId, PropertyId, RowKey};
 use super::mapping::TablePlan;
-use super::page::{PageSnapshot, PropertyType, PropertyValue};
+use super::page::{PageSnapshot, PropertyType, PropertyValue, Provenance};
 use super::reason::FieldReason;
 
 /// What one field held on each side at the last agreement.
@@ -44,6 +44,32 @@ pub struct OwnWrite {
     pub before: Option<Timestamp>,
 }
 
+/// The `last_edited_time` that our own write to the page produced, and the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnEdit {
+    /// The time that the echo showed.
+    pub written: Timestamp,
+    /// The page's time before our write.
+    pub before: Option<Timestamp>,
+    /// When the write was settled, by our clock: for five minutes no query row is believed.
+    pub settled: Timestamp,
+}
+
+/// What our own writes left behind on both sides of a pair, so that they are taken for nobody's
+/// edit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traces {
+    /// Our last write to the row.
+    pub own_write: Option<OwnWrite>,
+    /// Our last write to the page.
+    pub own_edit: Option<OwnEdit>,
+    /// Values that writes of the last ten minutes sent to the page: one that shows up after a later
+    /// one is a late arrival.
+    pub sent: Vec<(PropertyId, PropertyValue)>,
+    /// When the row was changed by somebody else, as it was captured; where no column says it.
+    pub row_changed_at: Option<Timestamp>,
+}
+
 /// A row of the bound table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowRead {
@@ -66,8 +92,38 @@ pub struct PairHead {
     pub last_edited_seen: Option<Timestamp>,
     /// Our own last write of `updatedAtColumn`.
     pub own_write: Option<OwnWrite>,
+    /// Our own last write to the page.
+    pub own_edit: Option<OwnEdit>,
     /// Whether the last values came from a payload and a read has yet to settle them.
     pub provisional: bool,
+    /// Whether something about the pair is recorded as out of step.
+    pub is_marked: bool,
+}
+
+impl PairHead {
+    /// How long after a write of ours only direct reads of the page are believed.
+    const ECHO_SECONDS: i64 = 300;
+
+    /// Whether a row of a query must decide nothing: it is older than what was seen, or we wrote to
+    /// the page so recently that the query may not know of it (`design/sync.md` §4).
+    pub fn outdates(&self, page: &PageSnapshot, now: Timestamp) -> bool {
+        outdates(self.last_edited_seen, self.own_edit, page, now)
+    }
+}
+
+/// See [`PairHead::outdates`].
+pub fn outdates(
+    seen: Option<Timestamp>,
+    own_edit: Option<OwnEdit>,
+    page: &PageSnapshot,
+    now: Timestamp,
+) -> bool {
+    let is_older = seen
+        .zip(page.last_edited_time)
+        .is_some_and(|(seen, edited)| edited < seen);
+    let is_echo = own_edit
+        .is_some_and(|own| now.duration_since(own.settled).as_secs() < PairHead::ECHO_SECONDS);
+    page.provenance < Provenance::Get && (is_older || is_echo)
 }
 
 /// Everything that is known about a pair on the Postgres side.
@@ -79,6 +135,9 @@ pub struct PairRead {
     pub rows: Vec<RowRead>,
     /// What is remembered.
     pub head: Option<PairHead>,
+    /// When the row was last changed by somebody else, of the captured changes that wait; only where
+    /// the row itself does not say it.
+    pub row_changed_at: Option<Timestamp>,
 }
 
 /// A fingerprint over both sides of a pair and the mapping.

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::column::ColumnValue;
 use super::convert;
 use super::drift::{Discrepancy, DriftKind};
-use super::mapping::{ConflictPolicy, Direction, DriftPolicy, Field, TablePlan};
+use super::identity::PropertyId;
+use super::mapping::{ConflictPolicy, DriftPolicy, Field, OnLossyWrite, TablePlan};
 use super::page::{PageSnapshot, PropertyRead, PropertyValue};
-use super::pair::{FieldBase, OwnWrite, PairBase, RowRead};
+use super::pair::{FieldBase, PairBase, RowRead, Traces};
 use super::reason::FieldReason;
 
 /// What to do with one field.
@@ -20,6 +21,8 @@ pub enum Decision {
     Agree,
     /// Notion's value goes to the row.
     WritePostgres(ColumnValue),
+    /// The row's value goes to the page.
+    WriteNotion(PropertyValue),
     /// The sides differ and nothing is due.
     Drift,
     /// The sides differ and a person decides.
@@ -59,28 +62,50 @@ pub fn plan_pair(
     page: &PageSnapshot,
     row: &RowRead,
     base: &PairBase,
-    own_write: Option<OwnWrite>,
+    traces: &Traces,
 ) -> PairPlan {
-    let notion_is_newer = is_newer(page.last_edited_time, row_time(row, own_write));
+    let look = Look {
+        drift_policy: plan.binding.drift_policy,
+        notion_is_newer: is_newer(page_time(plan, page, traces), row_time(row, traces)),
+        // Only what we wrote ourselves can be a late arrival.
+        sent: if edited_by_us(plan, page) {
+            &traces.sent
+        } else {
+            &[]
+        },
+    };
     let fields = plan.fields.iter().zip(&row.values).map(|(field, value)| {
         let postgres = ColumnValue::parse(&field.column.kind, value.as_deref());
         let base = base
             .get(&field.column.name)
             .filter(|base| belongs(base, field));
-        plan_field(plan, field, page, postgres, base, notion_is_newer)
+        plan_field(&look, field, page, postgres, base)
     });
     PairPlan {
         fields: fields.collect(),
     }
 }
 
+/// What is the same for all fields of a pair.
+struct Look<'a> {
+    drift_policy: DriftPolicy,
+    notion_is_newer: bool,
+    sent: &'a [(PropertyId, PropertyValue)],
+}
+
+/// A side of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Notion,
+    Postgres,
+}
+
 fn plan_field(
-    plan: &TablePlan,
+    look: &Look<'_>,
     field: &Field,
     page: &PageSnapshot,
     postgres: ColumnValue,
     base: Option<&FieldBase>,
-    notion_is_newer: bool,
 ) -> FieldPlan {
     let decided = |decision, notion, postgres| FieldPlan {
         decision,
@@ -109,29 +134,54 @@ fn plan_field(
             ..decided(Decision::Agree, Some(notion), postgres)
         };
     }
-    let changes = base.map(|base| {
-        let before = ColumnValue::parse(&field.column.kind, base.postgres.as_deref());
-        (
-            !convert::same(&base.notion, &notion),
-            !before.same(&postgres),
-            base.reason,
-        )
-    });
-    let contested = matches!(changes, None | Some((true, true, _)));
-    let decision = match changes {
-        Some((true, false, _)) => write_postgres(&notion, field),
-        Some((false, true, _)) => read_only_side_moved(plan),
-        Some((false, false, Some(reason))) => Decision::Failed(reason),
-        Some((false, false, None)) => Decision::Drift,
-        None if field.property.repinned && convert::is_empty(&notion) && postgres.is_filled() => {
-            Decision::Drift
-        }
-        None | Some((true, true, _)) => contest(plan, field, &notion, notion_is_newer),
+    let values = Values {
+        notion: &notion,
+        postgres: &postgres,
     };
+    let (decision, contested) = disagree(look, field, values, base);
     FieldPlan {
         contested,
         ..decided(decision, Some(notion), postgres)
     }
+}
+
+/// What the two sides of a field hold.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    notion: &'a PropertyValue,
+    postgres: &'a ColumnValue,
+}
+
+/// Decides a field whose sides do not agree, by the table of `design/sync.md` §3; the flag says that
+/// a policy decided.
+fn disagree(
+    look: &Look<'_>,
+    field: &Field,
+    values: Values<'_>,
+    base: Option<&FieldBase>,
+) -> (Decision, bool) {
+    let Some(base) = base else {
+        return (contest(look, field, values, true), true);
+    };
+    let before = ColumnValue::parse(&field.column.kind, base.postgres.as_deref());
+    let postgres_moved = !before.same(values.postgres);
+    let notion_moved = !convert::same(&base.notion, values.notion);
+    let late = notion_moved && is_late_arrival(look, field, values.notion);
+    let decision = match (notion_moved && !late, postgres_moved) {
+        (true, true) => return (contest(look, field, values, false), true),
+        (true, false) => moved(look, field, values, Side::Notion),
+        (false, true) => moved(look, field, values, Side::Postgres),
+        (false, false) if late => moved(look, field, values, Side::Postgres),
+        (false, false) => base.reason.map_or(Decision::Drift, Decision::Failed),
+    };
+    (decision, false)
+}
+
+/// Whether the page shows what an earlier write of ours sent, which came after a later one.
+fn is_late_arrival(look: &Look<'_>, field: &Field, notion: &PropertyValue) -> bool {
+    look.sent
+        .iter()
+        .any(|(property, sent)| *property == field.property.id && convert::same(sent, notion))
 }
 
 /// Whether a base is one of the property that is pinned now.
@@ -150,30 +200,38 @@ fn is_settled(
 }
 
 /// Both sides changed, or there is no base: the policy decides.
-fn contest(
-    plan: &TablePlan,
-    field: &Field,
-    notion: &PropertyValue,
-    notion_is_newer: bool,
-) -> Decision {
-    let notion_wins = match field.mapping.conflict_policy {
+fn contest(look: &Look<'_>, field: &Field, values: Values<'_>, is_first: bool) -> Decision {
+    let winner = match field.mapping.conflict_policy {
         ConflictPolicy::Manual => return Decision::Conflict,
-        ConflictPolicy::NotionWins => true,
-        ConflictPolicy::PostgresWins => false,
-        ConflictPolicy::NewestWins => notion_is_newer,
+        ConflictPolicy::NotionWins => Side::Notion,
+        ConflictPolicy::PostgresWins => Side::Postgres,
+        ConflictPolicy::NewestWins if look.notion_is_newer => Side::Notion,
+        ConflictPolicy::NewestWins => Side::Postgres,
     };
-    if notion_wins {
-        write_postgres(notion, field)
-    } else {
-        // Postgres wins, but its value may not be written to Notion.
-        read_only_side_moved(plan)
+    let is_emptied = is_first
+        && field.property.repinned
+        && convert::is_empty(values.notion)
+        && values.postgres.is_filled();
+    match moved(look, field, values, winner) {
+        // The property that a person pinned anew may be empty on every page.
+        Decision::WritePostgres(_) if is_emptied => Decision::Drift,
+        decision => decision,
     }
 }
 
-/// The side that may not be written from has the value that would count.
-fn read_only_side_moved(plan: &TablePlan) -> Decision {
-    match (plan.binding.direction, plan.binding.drift_policy) {
-        (Direction::ToPostgres, DriftPolicy::Report) => Decision::Drift,
+/// The value of `side` is the one that counts: it goes to the other side where it may. Where it may
+/// not, the sides differ, or `Repair` puts the other side's value back.
+fn moved(look: &Look<'_>, field: &Field, values: Values<'_>, side: Side) -> Decision {
+    let direction = field.mapping.direction;
+    let target = match side {
+        Side::Notion if direction.writes_postgres() => Side::Postgres,
+        Side::Postgres if direction.writes_notion() => Side::Notion,
+        side if look.drift_policy == DriftPolicy::Repair => side,
+        _ => return Decision::Drift,
+    };
+    match target {
+        Side::Postgres => write_postgres(values.notion, field),
+        Side::Notion => write_notion(values, field),
     }
 }
 
@@ -184,13 +242,41 @@ fn write_postgres(notion: &PropertyValue, field: &Field) -> Decision {
     }
 }
 
-/// The time at which people last changed the row: a time that our own write set counts as the one
-/// before it.
-fn row_time(row: &RowRead, own_write: Option<OwnWrite>) -> Option<Timestamp> {
-    match (row.updated_at, own_write) {
-        (Some(now), Some(own)) if own.written == now => own.before,
+/// A write never destroys what the column cannot hold, unless it may (`design/sync.md` §4).
+fn write_notion(values: Values<'_>, field: &Field) -> Decision {
+    let destroyed = convert::destroyed(values.notion, field)
+        .filter(|_| field.mapping.on_lossy_write == OnLossyWrite::Reject);
+    if let Some(reason) = destroyed {
+        return Decision::Failed(reason);
+    }
+    match convert::notion(values.postgres, field) {
+        Ok(value) => Decision::WriteNotion(value),
+        Err(reason) => Decision::Failed(reason),
+    }
+}
+
+/// Whether the page's last edit was ours.
+fn edited_by_us(plan: &TablePlan, page: &PageSnapshot) -> bool {
+    plan.bot.is_some() && page.last_edited_by == plan.bot
+}
+
+/// The time at which people last changed the page: a time that our own write produced counts as the
+/// one before it.
+fn page_time(plan: &TablePlan, page: &PageSnapshot, traces: &Traces) -> Option<Timestamp> {
+    match (page.last_edited_time, traces.own_edit) {
+        (Some(now), Some(own)) if own.written == now && edited_by_us(plan, page) => own.before,
         (now, _) => now,
     }
+}
+
+/// The time at which people last changed the row: its own column, else the captured change's time.
+/// A time that our own write set counts as the one before it.
+fn row_time(row: &RowRead, traces: &Traces) -> Option<Timestamp> {
+    let told = match (row.updated_at, traces.own_write) {
+        (Some(now), Some(own)) if own.written == now => own.before,
+        (now, _) => now,
+    };
+    told.or(traces.row_changed_at)
 }
 
 /// S8: Notion wins only when it is strictly later; unknown is oldest, and both unknown is Postgres.
@@ -204,6 +290,13 @@ impl PairPlan {
         self.fields
             .iter()
             .any(|field| matches!(field.decision, Decision::WritePostgres(_)))
+    }
+
+    /// Whether something must be written to the page.
+    pub fn writes_notion(&self) -> bool {
+        self.fields
+            .iter()
+            .any(|field| matches!(field.decision, Decision::WriteNotion(_)))
     }
 
     /// Whether every field agrees.
@@ -250,7 +343,10 @@ impl PairPlan {
         let fields = plan.fields.iter().zip(&self.fields);
         let open = fields.filter_map(|(field, decided)| {
             let (kind, reason) = match decided.decision {
-                Decision::Agree | Decision::WritePostgres(_) | Decision::Unread => return None,
+                Decision::Agree
+                | Decision::WritePostgres(_)
+                | Decision::WriteNotion(_)
+                | Decision::Unread => return None,
                 Decision::Drift => (DriftKind::Mismatch, None),
                 Decision::Conflict => (DriftKind::Conflict, None),
                 Decision::Failed(reason) => (DriftKind::Failed, Some(reason)),

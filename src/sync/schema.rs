@@ -214,6 +214,8 @@ pub fn table_plan(
         data_source,
         fields,
         stopped,
+        match_on: Vec::new(),
+        bot: None,
         key_is_plain,
     }
 }

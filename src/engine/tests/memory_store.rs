@@ -12,15 +12,17 @@ use jiff::Timestamp;
 
 use super::clock::VirtualClock;
 use super::script::{Fault, Guard, Script, When};
+use crate::store::intents::{Intent, NotionChange};
 use crate::store::{PairRecord, Progress, StoreError};
 use crate::sync::column::Column;
 use crate::sync::drift::{Counts, Discrepancy, DriftCounts, DriftKind, DriftReport};
 use crate::sync::event::{EventResult, InboxEvent, NewEvent, Outcome};
 use crate::sync::identity::{PageId, RowKey};
 use crate::sync::mapping::TablePlan;
-use crate::sync::pair::{OwnWrite, PairBase, PairHash, PairHead, RowRead};
+use crate::sync::pair::{OwnEdit, OwnWrite, PairBase, PairHash, PairHead, RowRead};
 
 mod apply;
+mod intents;
 mod port;
 
 /// One call, as the log keeps it.
@@ -41,6 +43,12 @@ pub(super) enum StoreCall {
     Report,
     Progress,
     SaveProgress,
+    Intents(Vec<PageId>),
+    Unsettled,
+    BeginIntent(Option<PageId>),
+    SentIntent(i64),
+    SettleIntent(i64),
+    NoteOverwrites(Vec<i64>),
 }
 
 /// How a call fails; made into a [`StoreError`] when it does.
@@ -77,6 +85,7 @@ pub(super) struct Pair {
     pub(super) hash: Option<PairHash>,
     pub(super) last_edited_seen: Option<Timestamp>,
     pub(super) own_write: Option<OwnWrite>,
+    pub(super) own_edit: Option<OwnEdit>,
     pub(super) provisional: bool,
     pub(super) base: PairBase,
 }
@@ -102,6 +111,15 @@ pub(super) struct Change {
     pub(super) overwrote: Option<String>,
 }
 
+/// An audit row about a write to Notion.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NotionAudit {
+    pub(super) page_id: PageId,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<String>,
+    pub(super) changes: Vec<NotionChange>,
+}
+
 /// An event in the inbox.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
@@ -118,6 +136,9 @@ pub(super) struct State {
     pub(super) discrepancies: Vec<Discrepancy>,
     pub(super) audit: Vec<AuditRow>,
     pub(super) inbox: Vec<Stored>,
+    pub(super) intents: Vec<Intent>,
+    /// What the audit says of writes to Notion.
+    pub(super) sent: Vec<NotionAudit>,
     pub(super) progress: Progress,
     /// Rows of the bound table that were updated by us, one entry for each update.
     pub(super) written: Vec<RowKey>,
@@ -229,6 +250,10 @@ pub(super) const fn is_write(call: &StoreCall) -> bool {
             | StoreCall::Forget(_)
             | StoreCall::CountTable
             | StoreCall::SaveProgress
+            | StoreCall::BeginIntent(_)
+            | StoreCall::SentIntent(_)
+            | StoreCall::SettleIntent(_)
+            | StoreCall::NoteOverwrites(_)
     )
 }
 
@@ -261,6 +286,7 @@ impl State {
             hash: None,
             last_edited_seen: None,
             own_write: None,
+            own_edit: None,
             provisional: false,
             base: PairBase::new(),
         });
@@ -323,13 +349,23 @@ impl State {
     }
 }
 
+impl State {
+    fn head(&self, page: PageId) -> Option<PairHead> {
+        let mut marked = self.discrepancies.iter();
+        let is_marked = marked.any(|one| one.page_id == Some(page));
+        self.pairs.get(&page).map(|pair| pair.head(is_marked))
+    }
+}
+
 impl Pair {
-    fn head(&self) -> PairHead {
+    fn head(&self, is_marked: bool) -> PairHead {
         PairHead {
+            is_marked,
             row_key: self.row_key.clone(),
             hash: self.hash,
             last_edited_seen: self.last_edited_seen,
             own_write: self.own_write,
+            own_edit: self.own_edit,
             provisional: self.provisional,
         }
     }

@@ -19,6 +19,7 @@ use crate::store::{Applied, PairChange, StoreError};
 use crate::sync::event::InboxEvent;
 use crate::sync::identity::PageId;
 use crate::sync::page::{PageSnapshot, Provenance};
+use crate::sync::pair::outdates;
 use crate::sync::plan::{Decision, PairPlan, plan_pair};
 
 /// Applies a change.
@@ -36,7 +37,7 @@ pub(super) async fn apply(
         return Ok(Applied::Relinked);
     };
     let remembered = lock_pair(store, &mut transaction, page.id).await?;
-    if is_stale(page, remembered.seen) {
+    if outdates(remembered.seen, remembered.own_edit, page, Timestamp::now()) {
         transaction.rollback().await?;
         return Ok(Applied::Stale);
     }
@@ -45,7 +46,7 @@ pub(super) async fn apply(
         page,
         &found.row,
         &remembered.base,
-        remembered.own_write,
+        &remembered.traces(&change),
     );
     let writes = due(&plan);
     let written = if writes.is_empty() {
@@ -57,7 +58,14 @@ pub(super) async fn apply(
     } else {
         write(store, &mut transaction, found.clone(), &writes).await?
     };
-    let conclusion = Conclusion::of(&store.plan, page, &plan, &remembered, &found.row, &written);
+    let conclusion = Conclusion::of(
+        &store.plan,
+        &change,
+        &plan,
+        &remembered,
+        &found.row,
+        &written,
+    );
     let findings = remember(store, &mut transaction, page, &remembered, &conclusion).await?;
     audit(
         store,
@@ -72,6 +80,7 @@ pub(super) async fn apply(
     Ok(Applied::Done {
         outcome: conclusion.outcome,
         fields_written: conclusion.changes.len(),
+        notion_due: conclusion.writes_notion(),
         discrepancies: conclusion.discrepancies,
     })
 }
@@ -87,15 +96,6 @@ fn due(plan: &PairPlan) -> Vec<ColumnWrite> {
         _ => None,
     });
     writes.collect()
-}
-
-/// Whether the snapshot must not change Postgres: only a direct read is believed over what was seen.
-fn is_stale(page: &PageSnapshot, seen: Option<Timestamp>) -> bool {
-    page.provenance != Provenance::Get
-        && page
-            .last_edited_time
-            .zip(seen)
-            .is_some_and(|(edited, seen)| edited < seen)
 }
 
 /// Locks the row of a page and reads it; `None` where there is not exactly one.
@@ -127,7 +127,8 @@ async fn lock_pair(
     page: PageId,
 ) -> Result<Remembered, StoreError> {
     let row = sqlx::query(
-        "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional, base
+        "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional, own_edit,
+                false, base
          FROM notion_sync.pairs WHERE binding_id = $1 AND page_id = $2 FOR UPDATE",
     )
     .bind(store.claim.binding_id)
@@ -138,11 +139,12 @@ async fn lock_pair(
         return Ok(Remembered::default());
     };
     let head = read::head(&row)?;
-    let Json(base) = row.try_get(6)?;
+    let Json(base) = row.try_get(8)?;
     Ok(Remembered {
         base: read::base(base),
         seen: head.last_edited_seen,
         own_write: head.own_write,
+        own_edit: head.own_edit,
         provisional: head.provisional,
     })
 }

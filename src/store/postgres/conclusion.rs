@@ -4,14 +4,15 @@
 use jiff::Timestamp;
 
 use super::write::Written;
-use crate::store::audit::ColumnChange;
+use crate::store::PairChange;
+use crate::store::audit::{ColumnChange, Side};
 use crate::sync::column::ColumnValue;
 use crate::sync::convert::agree;
 use crate::sync::drift::{Discrepancy, DriftKind};
 use crate::sync::event::Outcome;
 use crate::sync::mapping::TablePlan;
 use crate::sync::page::{PageSnapshot, Provenance};
-use crate::sync::pair::{FieldBase, OwnWrite, PairBase, PairHash, RowRead};
+use crate::sync::pair::{FieldBase, OwnEdit, OwnWrite, PairBase, PairHash, RowRead, Traces};
 use crate::sync::plan::{Decision, FieldPlan, PairPlan, plan_pair};
 use crate::sync::reason::FieldReason;
 
@@ -21,10 +22,21 @@ pub(super) struct Remembered {
     pub(super) base: PairBase,
     pub(super) seen: Option<Timestamp>,
     pub(super) own_write: Option<OwnWrite>,
+    pub(super) own_edit: Option<OwnEdit>,
     pub(super) provisional: bool,
 }
 
 impl Remembered {
+    /// What our own writes left behind, for the plan.
+    pub(super) fn traces(&self, change: &PairChange<'_>) -> Traces {
+        Traces {
+            own_write: self.own_write,
+            own_edit: self.own_edit,
+            sent: change.sent.to_vec(),
+            row_changed_at: change.row_changed_at,
+        }
+    }
+
     /// The newest time seen, with this snapshot. A time that only a payload claimed gives way to
     /// the first one that was read.
     pub(super) fn seen_with(&self, page: &PageSnapshot) -> Option<Timestamp> {
@@ -57,18 +69,23 @@ impl Conclusion {
     /// Draws it: `decided` was planned on `before`, and its writes went as `written` says.
     pub(super) fn of(
         plan: &TablePlan,
-        page: &PageSnapshot,
+        change: &PairChange<'_>,
         decided: &PairPlan,
         remembered: &Remembered,
         before: &RowRead,
         written: &Written,
     ) -> Self {
+        let page = change.page;
         let row = written.found.row.clone();
         let mut base = remembered.base.clone();
         base.extend(decided.settlements(plan));
         base.extend(written_bases(plan, decided, written));
         let own_write = own_write(remembered.own_write, before, written);
-        let after = plan_pair(plan, page, &row, &base, own_write);
+        let traces = Traces {
+            own_write,
+            ..remembered.traces(change)
+        };
+        let after = plan_pair(plan, page, &row, &base, &traces);
         base.extend(after.settlements(plan));
         let discrepancies = after.discrepancies(plan, page, &row);
         let changes = changes(plan, decided, &row);
@@ -94,6 +111,11 @@ impl Conclusion {
         }
     }
 
+    /// Whether a write to the page is due now.
+    pub(super) fn writes_notion(&self) -> bool {
+        self.after.writes_notion()
+    }
+
     /// The fingerprint by which the next look finds that nothing moved. There is none while that
     /// look has something to do: a write is due, a property was not read, or values are provisional.
     pub(super) fn hash(
@@ -103,6 +125,7 @@ impl Conclusion {
         page: &PageSnapshot,
     ) -> Option<PairHash> {
         let is_open = self.after.writes_postgres()
+            || self.after.writes_notion()
             || self.after.is_unread()
             || page.provenance == Provenance::Payload;
         if is_open {
@@ -173,6 +196,7 @@ fn changes(plan: &TablePlan, decided: &PairPlan, row: &RowRead) -> Vec<ColumnCha
         let lost = decided.contested && decided.postgres.is_filled();
         Some(ColumnChange {
             column: field.column.name.clone(),
+            side: Side::Postgres,
             overwrote: if lost {
                 from.clone()
             } else {

@@ -25,6 +25,7 @@ mod conclusion;
 mod conflicts;
 mod discrepancies;
 mod events;
+mod intents;
 pub(in crate::store) mod pages;
 mod read;
 mod record;

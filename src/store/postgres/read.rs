@@ -15,7 +15,9 @@ use super::time::Moment;
 use crate::store::StoreError;
 use crate::store::ident::Statement;
 use crate::sync::identity::{PageId, RowKey};
-use crate::sync::pair::{FieldBase, OwnWrite, PairBase, PairHash, PairHead, PairRead, RowRead};
+use crate::sync::pair::{
+    FieldBase, OwnEdit, OwnWrite, PairBase, PairHash, PairHead, PairRead, RowRead,
+};
 
 /// Rows and heads, with one statement for each.
 pub(super) async fn pairs(
@@ -32,6 +34,7 @@ pub(super) async fn pairs(
         page_id,
         rows: rows.remove(&page_id).unwrap_or_default(),
         head: heads.remove(&page_id),
+        row_changed_at: None,
     });
     Ok(pairs.collect())
 }
@@ -75,8 +78,10 @@ async fn heads(
     pages: &[PageId],
 ) -> Result<HashMap<PageId, PairHead>, StoreError> {
     let rows = sqlx::query(
-        "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional
-         FROM notion_sync.pairs WHERE binding_id = $1 AND page_id = ANY ($2::uuid[])",
+        "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional, own_edit,
+                EXISTS (SELECT FROM notion_sync.discrepancies AS d
+                        WHERE d.binding_id = p.binding_id AND d.page_id = p.page_id)
+         FROM notion_sync.pairs AS p WHERE binding_id = $1 AND page_id = ANY ($2::uuid[])",
     )
     .bind(store.claim.binding_id)
     .bind(ids(pages))
@@ -88,12 +93,14 @@ async fn heads(
     heads.collect()
 }
 
-/// Reads row key, hash, newest time, own write and provisional mark from columns 1 to 5.
+/// Reads row key, hash, newest time, own write, provisional mark, own edit and whether
+/// something is recorded from columns 1 to 7.
 pub(super) fn head(row: &PgRow) -> Result<PairHead, StoreError> {
     let Json(row_key): Json<RowKey> = row.try_get(1)?;
     let hash: Option<Vec<u8>> = row.try_get(2)?;
     let seen: Option<Moment> = row.try_get(3)?;
     let own_write: Option<Json<Value>> = row.try_get(4)?;
+    let own_edit: Option<Json<Value>> = row.try_get(6)?;
     Ok(PairHead {
         row_key,
         // A hash of another length was written by another version: the pair is looked at again.
@@ -101,6 +108,8 @@ pub(super) fn head(row: &PgRow) -> Result<PairHead, StoreError> {
         last_edited_seen: seen.map(|moment| moment.0),
         own_write: own_write.and_then(|own| serde_json::from_value::<OwnWrite>(own.0).ok()),
         provisional: row.try_get(5)?,
+        is_marked: row.try_get(7)?,
+        own_edit: own_edit.and_then(|own| serde_json::from_value::<OwnEdit>(own.0).ok()),
     })
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::sync::column::ColumnKind;
 use crate::sync::fixtures::{field, page, row, table, text};
 use crate::sync::page::PropertyType;
+use crate::sync::pair::OwnWrite;
 
 const EARLY: &str = "2026-11-20T10:00:00Z";
 const LATE: &str = "2026-11-20T10:01:00Z";
@@ -40,7 +41,16 @@ fn decide(
     let plan = name_plan(policy);
     let page = page(&plan, EARLY, vec![text(notion)]);
     let row = row(updated, &[Some(postgres)]);
-    plan_pair(&plan, &page, &row, base, None).fields.remove(0)
+    plan_pair(&plan, &page, &row, base, &Traces::default())
+        .fields
+        .remove(0)
+}
+
+fn wrote(own: OwnWrite) -> Traces {
+    Traces {
+        own_write: Some(own),
+        ..Traces::default()
+    }
 }
 
 fn write(value: &str) -> Decision {
@@ -112,7 +122,7 @@ fn both_times_unknown_is_postgres() {
         &page,
         &row(None, &[Some("p")]),
         &PairBase::new(),
-        None,
+        &Traces::default(),
     );
     assert_eq!(decided.fields[0].decision, Decision::Drift);
 }
@@ -126,13 +136,13 @@ fn the_time_of_our_own_write_counts_as_the_time_before_it() {
         written: LATE.parse().unwrap(),
         before: None,
     };
-    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), Some(own));
+    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), &wrote(own));
     assert_eq!(decided.fields[0].decision, write("n"));
     let users = OwnWrite {
         written: EARLY.parse().unwrap(),
         before: None,
     };
-    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), Some(users));
+    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), &wrote(users));
     assert_eq!(decided.fields[0].decision, Decision::Drift);
 }
 
@@ -192,10 +202,10 @@ fn an_empty_value_of_a_repinned_property_does_not_empty_the_column() {
     plan.fields[0].property.repinned = true;
     let row = row(None, &[Some("filled")]);
     let empty = page(&plan, LATE, vec![text("")]);
-    let decided = plan_pair(&plan, &empty, &row, &PairBase::new(), None);
+    let decided = plan_pair(&plan, &empty, &row, &PairBase::new(), &Traces::default());
     assert_eq!(decided.fields[0].decision, Decision::Drift);
     let filled = page(&plan, LATE, vec![text("new")]);
-    let decided = plan_pair(&plan, &filled, &row, &PairBase::new(), None);
+    let decided = plan_pair(&plan, &filled, &row, &PairBase::new(), &Traces::default());
     assert_eq!(decided.fields[0].decision, write("new"));
 }
 
@@ -210,7 +220,13 @@ fn a_missing_or_retyped_property_is_left_alone() {
         property.kind = PropertyType::RichText;
     }
     for page in [gone, retyped] {
-        let decided = plan_pair(&plan, &page, &row, &base("filled", "filled"), None);
+        let decided = plan_pair(
+            &plan,
+            &page,
+            &row,
+            &base("filled", "filled"),
+            &Traces::default(),
+        );
         assert_eq!(decided.fields[0].decision, Decision::Unread);
         assert!(decided.discrepancies(&plan, &page, &row).is_empty());
         assert!(decided.is_unread() && !decided.writes_postgres());
@@ -222,7 +238,7 @@ fn discrepancies_name_the_field_and_why() {
     let plan = name_plan(ConflictPolicy::PostgresWins);
     let page = page(&plan, LATE, vec![text("n")]);
     let row = row(None, &[Some("p")]);
-    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), None);
+    let decided = plan_pair(&plan, &page, &row, &PairBase::new(), &Traces::default());
     let found = decided.discrepancies(&plan, &page, &row);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].kind, DriftKind::Mismatch);

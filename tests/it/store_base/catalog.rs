@@ -4,9 +4,10 @@ use notion_sync_operator::store::ident::Statement;
 use notion_sync_operator::sync::column::ColumnKind;
 use notion_sync_operator::sync::identity::BindingRef;
 use notion_sync_operator::sync::mapping::{
-    BindingPlan, ConflictPolicy, Direction, DriftPolicy, FieldMapping, OnUnknownValue,
-    PropertySelector,
+    BindingPlan, ConflictPolicy, Direction, DriftPolicy, FieldMapping, OnLossyWrite,
+    OnUnknownValue, PropertySelector,
 };
+use notion_sync_operator::sync::policy::Policies;
 use notion_sync_operator::sync::reason::Reason;
 
 use super::database::Database;
@@ -18,7 +19,9 @@ pub(crate) fn plan(schema: &str, table: &str, page_id: &str, columns: &[&str]) -
         property: PropertySelector::Name((*column).to_owned()),
         values: Vec::new(),
         on_unknown_value: OnUnknownValue::Reject,
+        direction: Direction::ToPostgres,
         conflict_policy: ConflictPolicy::NewestWins,
+        on_lossy_write: OnLossyWrite::Reject,
     };
     BindingPlan {
         binding: BindingRef {
@@ -32,6 +35,7 @@ pub(crate) fn plan(schema: &str, table: &str, page_id: &str, columns: &[&str]) -
         audit_table: "audit_logs".into(),
         direction: Direction::ToPostgres,
         drift_policy: DriftPolicy::Report,
+        policies: Policies::default(),
         fields: columns.iter().map(field).collect(),
     }
 }

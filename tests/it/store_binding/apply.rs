@@ -143,6 +143,7 @@ async fn a_row_that_a_user_changes_meanwhile_is_read_and_planned_again() {
             outcome,
             fields_written: 0,
             discrepancies,
+            ..
         } => {
             assert_eq!((outcome, discrepancies.len()), (Outcome::Unchanged, 1));
             assert_eq!(discrepancies[0].postgres, Some(json!("user")));
@@ -252,6 +253,8 @@ async fn nothing_is_written_once_another_process_holds_the_binding() {
     let change = PairChange {
         page: &page,
         events: &[],
+        sent: &[],
+        row_changed_at: None,
     };
     assert!(matches!(
         world.store.apply(change).await,

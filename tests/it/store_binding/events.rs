@@ -76,6 +76,8 @@ async fn one_row_for_each_event_and_the_changes_once() {
     let change = || PairChange {
         page: &page,
         events: &due,
+        sent: &[],
+        row_changed_at: None,
     };
     let applied = world.store.apply(change()).await.unwrap();
     assert!(matches!(
@@ -200,6 +202,8 @@ async fn skipped_events_have_their_row_and_rereads_have_none() {
         .apply(PairChange {
             page: &page,
             events: &due,
+            sent: &[],
+            row_changed_at: None,
         })
         .await
         .unwrap();

@@ -50,6 +50,7 @@ async fn one_bad_column_does_not_keep_the_others() {
         outcome,
         fields_written,
         discrepancies,
+        ..
     } = applied
     else {
         panic!("{applied:?}");
@@ -152,6 +153,7 @@ async fn whatever_the_server_judges_marks_the_field_alone() {
         outcome,
         fields_written,
         discrepancies,
+        ..
     } = applied
     else {
         panic!("{applied:?}");
@@ -241,6 +243,8 @@ async fn errors_that_are_not_about_the_row_are_errors() {
     let change = notion_sync_operator::store::PairChange {
         page: &page,
         events: &[],
+        sent: &[],
+        row_changed_at: None,
     };
     let reason = world.store.apply(change).await.unwrap_err().reason();
     assert_eq!(reason.as_str(), "ColumnNotFound");

@@ -17,12 +17,13 @@ use notion_sync_operator::store::{Applied, PairChange, StoreError};
 use notion_sync_operator::sync::event::{Dialect, EventSubject, InboxEvent, NewEvent, Outcome};
 use notion_sync_operator::sync::identity::{BindingRef, DataSourceId, PageId, PropertyId};
 use notion_sync_operator::sync::mapping::{
-    BindingPlan, ConflictPolicy, Direction, DriftPolicy, Field, FieldMapping, OnUnknownValue,
-    PinnedProperty, PropertySelector, TablePlan,
+    BindingPlan, ConflictPolicy, Direction, DriftPolicy, Field, FieldMapping, OnLossyWrite,
+    OnUnknownValue, PinnedProperty, PropertySelector, TablePlan,
 };
 use notion_sync_operator::sync::page::{
     PageProperty, PageSnapshot, PropertyRead, PropertyType, PropertyValue, Provenance,
 };
+use notion_sync_operator::sync::policy::Policies;
 use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -131,7 +132,9 @@ pub(crate) fn binding_plan(fields: &[Mapped<'_>]) -> BindingPlan {
         property: PropertySelector::Name((*name).to_owned()),
         values: Vec::new(),
         on_unknown_value: OnUnknownValue::Pass,
+        direction: Direction::ToPostgres,
         conflict_policy: ConflictPolicy::NotionWins,
+        on_lossy_write: OnLossyWrite::Reject,
     };
     BindingPlan {
         binding: BindingRef {
@@ -145,6 +148,7 @@ pub(crate) fn binding_plan(fields: &[Mapped<'_>]) -> BindingPlan {
         audit_table: "audit_logs".into(),
         direction: Direction::ToPostgres,
         drift_policy: DriftPolicy::Report,
+        policies: Policies::default(),
         fields: fields.iter().map(field).collect(),
     }
 }
@@ -200,6 +204,8 @@ impl World {
             data_source,
             fields: fields.collect(),
             stopped: Vec::new(),
+            match_on: Vec::new(),
+            bot: None,
             key_is_plain: table.key_is_plain,
             binding,
         });
@@ -259,7 +265,12 @@ impl World {
     /// Applies a page without events.
     pub(crate) async fn apply(&self, page: &PageSnapshot) -> Applied {
         self.store
-            .apply(PairChange { page, events: &[] })
+            .apply(PairChange {
+                page,
+                events: &[],
+                sent: &[],
+                row_changed_at: None,
+            })
             .await
             .unwrap()
     }

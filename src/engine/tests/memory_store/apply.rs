@@ -11,7 +11,7 @@ use crate::sync::event::{EventResult, Outcome};
 use crate::sync::identity::RowKey;
 use crate::sync::mapping::TablePlan;
 use crate::sync::page::{PageSnapshot, Provenance};
-use crate::sync::pair::{FieldBase, OwnWrite, PairBase, PairHash};
+use crate::sync::pair::{FieldBase, OwnWrite, PairBase, PairHash, Traces, outdates};
 use crate::sync::plan::{Decision, PairPlan, plan_pair};
 use crate::sync::reason::FieldReason;
 
@@ -32,7 +32,8 @@ impl State {
         };
         let pair = self.pairs.remove(&page.id);
         let seen = pair.as_ref().and_then(|pair| pair.last_edited_seen);
-        if page.provenance < Provenance::Get && seen > page.last_edited_time {
+        let own_edit = pair.as_ref().and_then(|pair| pair.own_edit);
+        if outdates(seen, own_edit, page, now) {
             self.pairs.extend(pair.map(|pair| (page.id, pair)));
             return Applied::Stale;
         }
@@ -40,12 +41,18 @@ impl State {
         let base = base.get_or_insert_default();
         let own_write = pair.as_ref().and_then(|pair| pair.own_write);
         let row = self.rows[index].read();
-        let decided = plan_pair(plan, page, &row, base, own_write);
+        let traces = |own_write| Traces {
+            own_write,
+            own_edit,
+            sent: change.sent.to_vec(),
+            row_changed_at: change.row_changed_at,
+        };
+        let decided = plan_pair(plan, page, &row, base, &traces(own_write));
         base.extend(decided.settlements(plan));
         let changes = self.update(index, plan, page, &decided, base, rounding);
         let own_write = self.stamp(index, plan, &changes, own_write, now);
         let row = self.rows[index].read();
-        let after = plan_pair(plan, page, &row, base, own_write);
+        let after = plan_pair(plan, page, &row, base, &traces(own_write));
         let discrepancies = after.discrepancies(plan, page, &row);
         let (outcome, reason) = outcome(&discrepancies, changes.len());
         let pair = Pair {
@@ -53,6 +60,7 @@ impl State {
             hash: hash(plan, page, &row, &after),
             last_edited_seen: seen.max(page.last_edited_time),
             own_write,
+            own_edit,
             provisional: page.provenance == Provenance::Payload,
             base: std::mem::take(base),
         };
@@ -62,6 +70,7 @@ impl State {
         Applied::Done {
             outcome,
             fields_written: changes.len(),
+            notion_due: after.writes_notion(),
             discrepancies,
         }
     }
@@ -191,7 +200,7 @@ fn hash(
     decided: &PairPlan,
 ) -> Option<PairHash> {
     let fingerprint = plan.fingerprint();
-    if decided.is_unread() {
+    if decided.is_unread() || decided.writes_notion() {
         None
     } else if decided.is_in_step() {
         Some(PairHash::in_step(&fingerprint, plan, page, row))

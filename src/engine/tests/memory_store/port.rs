@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{MemoryStore, Pair, StoreCall};
+use super::{MemoryStore, StoreCall};
 use crate::store::{
     Applied, BindingStore, PairChange, PairRecord, Progress, StoreError, TableCounts,
 };
@@ -29,7 +29,8 @@ impl BindingStore for MemoryStore {
             let pairs = pages.iter().map(|page| PairRead {
                 page_id: *page,
                 rows: rows.remove(page).unwrap_or_default(),
-                head: state.pairs.get(page).map(Pair::head),
+                head: state.head(*page),
+                row_changed_at: None,
             });
             pairs.collect()
         };
