@@ -1,25 +1,25 @@
 //! The client over HTTP: the operations of the port, each with its retries.
 //!
 //! A [`Client`] belongs to one token and holds that token's limiter; `clients.rs` hands it out.
-//! Everything here reads.
+//! Everything here reads; `writes.rs` writes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::error::NotionError;
-use super::limiter::{Answer, Limiter, Patience};
+use super::limiter::{Answer, Caller, Limiter, Patience, Permit};
 use super::retry::{Attempts, Next};
 use super::transport::{Call, Failure, Reply, Transport};
-use super::wire::{self, ItemPage, PropertyItems};
+use super::wire::{self, ItemPage, PropertyItems, encoded};
 use super::{Lane, NotionApi, QueryPage, QueryRequest};
 use crate::metrics::{Metrics, NotionLabels};
-use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId, UserId};
+use crate::sync::identity::{BindingRef, DataSourceId, DatabaseId, PageId, PropertyId, UserId};
 use crate::sync::page::{DataSource, PageSnapshot, PropertyRead};
 
 /// How long the answer to "does this token work" is shared.
@@ -31,37 +31,55 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page of a list that Notion gives.
 const PAGE_SIZE: u32 = 100;
 
-/// What `encodeURIComponent` leaves alone: the form in which Notion itself writes property ids.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
-
 type Probe = (Instant, Result<UserId, Arc<NotionError>>);
 
-/// Notion as one token sees it. Shared by all bindings that use the token.
+/// What all clients of a token share.
 #[derive(Debug)]
-pub struct Client {
+struct Shared {
     transport: Transport,
     limiter: Arc<Limiter>,
     metrics: Metrics,
     probe: Mutex<Option<Probe>>,
+    bot: OnceCell<UserId>,
+}
+
+/// Notion as one token sees it, on behalf of one binding. All clients of a token share its limiter,
+/// where bindings take turns.
+#[derive(Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+    caller: Caller,
 }
 
 impl Client {
     pub(super) fn new(transport: Transport, metrics: Metrics) -> Self {
-        Self {
+        let shared = Shared {
             transport,
             limiter: Arc::new(Limiter::new(metrics.clone())),
             metrics,
             probe: Mutex::new(None),
+            bot: OnceCell::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            caller: Caller::default(),
         }
+    }
+
+    /// The same client on behalf of a binding: its requests take turns with those of others.
+    #[must_use]
+    pub fn for_binding(&self, binding: &BindingRef) -> Self {
+        let mut hasher = DefaultHasher::new();
+        binding.hash(&mut hasher);
+        Self {
+            shared: Arc::clone(&self.shared),
+            caller: Caller(hasher.finish()),
+        }
+    }
+
+    /// Whether another client of the token is in use.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
     }
 
     /// The bot user of the token: who writes where the token writes, and whether it works at all.
@@ -69,7 +87,7 @@ impl Client {
     /// One attempt. Its result, also an error, is shared for three seconds, so that many bindings
     /// that wait for a token to work again cost no more than one.
     pub async fn me(&self) -> Result<UserId, Arc<NotionError>> {
-        let mut probe = self.probe.lock().await;
+        let mut probe = self.shared.probe.lock().await;
         if let Some((at, result)) = &*probe
             && at.elapsed() < PROBE_SHARED
         {
@@ -80,12 +98,14 @@ impl Client {
         result
     }
 
+    /// The same, asked once for all: a token never changes its bot.
+    pub(super) async fn bot(&self) -> Result<UserId, NotionError> {
+        let bot = self.shared.bot.get_or_try_init(|| self.ask_me()).await;
+        bot.copied()
+    }
+
     async fn ask_me(&self) -> Result<UserId, NotionError> {
-        let call = Call {
-            operation: "users.me",
-            path: "users/me".to_owned(),
-            body: None,
-        };
+        let call = Call::get("users.me", "users/me".to_owned());
         let patience = Patience {
             line: PROBE_PATIENCE,
             pause: PROBE_PATIENCE,
@@ -104,8 +124,28 @@ impl Client {
         patience: Patience,
         timeout: Duration,
     ) -> Result<Result<Reply, Failure>, NotionError> {
-        let permit = self.limiter.acquire(lane, patience).await?;
-        let result = self.transport.send(call, timeout).await;
+        let permit = self.permit(lane, patience).await?;
+        Ok(self.exchange(call, permit, timeout).await)
+    }
+
+    /// Waits for the limiter.
+    pub(super) async fn permit(
+        &self,
+        lane: Lane,
+        patience: Patience,
+    ) -> Result<Permit, NotionError> {
+        let limiter = &self.shared.limiter;
+        limiter.acquire(self.caller, lane, patience).await
+    }
+
+    /// Sends a request once, and tells limiter and metrics how it went.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        permit: Permit,
+        timeout: Duration,
+    ) -> Result<Reply, Failure> {
+        let result = self.shared.transport.send(call, timeout).await;
         permit.finish(
             result
                 .as_ref()
@@ -113,12 +153,13 @@ impl Client {
         );
         let code = result.as_ref().map_or_else(Failure::code, |_| "200".into());
         let labels = NotionLabels::new(call.operation, code);
-        self.metrics.notion_requests.get_or_create(&labels).inc();
-        Ok(result)
+        let requests = &self.shared.metrics.notion_requests;
+        requests.get_or_create(&labels).inc();
+        result
     }
 
     /// Sends a read until it is answered or patience ends.
-    async fn read(&self, mut call: Call, lane: Lane) -> Result<Reply, NotionError> {
+    pub(super) async fn read(&self, mut call: Call, lane: Lane) -> Result<Reply, NotionError> {
         let begun = Instant::now();
         let mut attempts = Attempts::new(lane);
         let mut last: Option<NotionError> = None;
@@ -151,12 +192,7 @@ impl Client {
         path: String,
         lane: Lane,
     ) -> Result<Reply, NotionError> {
-        let call = Call {
-            operation,
-            path,
-            body: None,
-        };
-        self.read(call, lane).await
+        self.read(Call::get(operation, path), lane).await
     }
 
     /// Reads a property from its start to its end.
@@ -211,11 +247,9 @@ impl NotionApi for Client {
         lane: Lane,
     ) -> Result<QueryPage, NotionError> {
         let cursor = request.cursor.as_deref();
-        let call = Call {
-            operation: "data_sources.query",
-            path: format!("data_sources/{id}/query"),
-            body: Some(wire::query_body(request, PAGE_SIZE)),
-        };
+        let path = format!("data_sources/{id}/query");
+        let body = wire::query_body(request, PAGE_SIZE);
+        let call = Call::post("data_sources.query", path, body);
         let reply = self.read(call, lane).await;
         let reply = reply.map_err(|error| of_cursor(error, cursor))?;
         wire::query_page(&reply.json(), cursor, wanted, reply.date)
@@ -274,12 +308,8 @@ fn ask_for_less(call: &mut Call) -> bool {
     true
 }
 
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, IN_PATH).to_string()
-}
-
 /// A random number between 0 and 1. A random UUID is all the randomness that is needed here.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     f64::from(u16::try_from(random >> 48).unwrap_or(0)) / f64::from(u16::MAX)
 }

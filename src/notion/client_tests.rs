@@ -232,11 +232,7 @@ async fn a_property_is_read_to_its_end_and_again_if_its_cursor_is_refused() {
 #[tokio::test]
 async fn silence_is_a_timeout_that_a_payload_may_stand_in_for() {
     let stub = Stub::start(vec![Script::Silence(Duration::from_mins(1))]).await;
-    let call = Call {
-        operation: "pages.retrieve",
-        path: format!("pages/{}", page_id()),
-        body: None,
-    };
+    let call = Call::get("pages.retrieve", format!("pages/{}", page_id()));
     let failure = stub
         .transport()
         .send(&call, Duration::from_millis(300))

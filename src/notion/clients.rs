@@ -15,12 +15,11 @@ use sha2::{Digest, Sha256};
 use super::client::Client;
 use super::error::NotionError;
 use super::transport::Transport;
+use super::writer::LONGEST_CONNECT;
 use crate::metrics::Metrics;
 
 /// How long an unused client is kept.
 const KEPT: Duration = Duration::from_hours(2);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Names this program to Notion.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -51,7 +50,7 @@ impl Clients {
     pub fn new(base: &str, metrics: Metrics) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(LONGEST_CONNECT)
             // The API redirects nowhere; following would carry the request to somebody else.
             .redirect(Policy::none())
             .build()?;
@@ -72,7 +71,7 @@ impl Clients {
         let now = Instant::now();
         let mut clients = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|_, (used, client)| {
-            now.duration_since(*used) < KEPT || Arc::strong_count(client) > 1
+            now.duration_since(*used) < KEPT || Arc::strong_count(client) > 1 || client.is_shared()
         });
         if let Some((used, client)) = clients.get_mut(&digest) {
             *used = now;

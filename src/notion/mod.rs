@@ -14,10 +14,12 @@ pub mod client;
 pub mod clients;
 pub mod error;
 mod limiter;
+mod outcome;
 mod retry;
 mod transport;
 mod wire;
 pub mod writer;
+mod writes;
 
 #[cfg(test)]
 mod client_tests;
@@ -25,6 +27,10 @@ mod client_tests;
 mod imitation_tests;
 #[cfg(test)]
 mod stub;
+#[cfg(test)]
+mod write_imitation_tests;
+#[cfg(test)]
+mod write_tests;
 
 pub use client::Client;
 pub use clients::Clients;

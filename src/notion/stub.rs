@@ -85,6 +85,11 @@ impl Stub {
         }
     }
 
+    /// Its address.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// A way to it without retries and limiter.
     pub(super) fn transport(&self) -> Transport {
         let token = SecretString::from("ntn_secret");

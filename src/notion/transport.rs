@@ -34,8 +34,42 @@ pub(super) struct Call {
     pub(super) operation: &'static str,
     /// The path after `/v1/`, with its query string.
     pub(super) path: String,
-    /// The JSON body; with one the request is a POST, else a GET.
+    /// The method.
+    pub(super) method: Method,
+    /// The JSON body.
     pub(super) body: Option<Value>,
+}
+
+impl Call {
+    /// A read of an object.
+    pub(super) const fn get(operation: &'static str, path: String) -> Self {
+        Self {
+            operation,
+            path,
+            method: Method::GET,
+            body: None,
+        }
+    }
+
+    /// A query, or a write that makes something.
+    pub(super) const fn post(operation: &'static str, path: String, body: Value) -> Self {
+        Self {
+            operation,
+            path,
+            method: Method::POST,
+            body: Some(body),
+        }
+    }
+
+    /// A write that changes something.
+    pub(super) const fn patch(operation: &'static str, path: String, body: Value) -> Self {
+        Self {
+            operation,
+            path,
+            method: Method::PATCH,
+            body: Some(body),
+        }
+    }
 }
 
 /// A successful answer.
@@ -154,9 +188,10 @@ impl Transport {
     /// Sends a request once.
     pub(super) async fn send(&self, call: &Call, timeout: Duration) -> Result<Reply, Failure> {
         let url = format!("{}/v1/{}", self.base, call.path);
+        let request = self.http.request(call.method.clone(), url);
         let request = match &call.body {
-            Some(body) => self.http.request(Method::POST, url).json(body),
-            None => self.http.request(Method::GET, url),
+            Some(body) => request.json(body),
+            None => request,
         };
         let response = request
             .header(AUTHORIZATION, &self.authorization)

@@ -16,9 +16,13 @@ use crate::sync::page::{PageSnapshot, PropertyType, PropertyValue};
 
 /// How long the answer to a write is waited for. Notion works 60 seconds on a request at most.
 pub const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long it may take to connect, which comes before a request is sent.
+pub const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 /// How long after it was sent a write may still reach the page: [`WRITE_TIMEOUT`] and what the way
 /// takes (`design/sync.md` §4).
 pub const MAY_ARRIVE: SignedDuration = SignedDuration::from_secs(65);
+/// How long after the guard let it go a write may still reach the page.
+const MAY_ARRIVE_FROM_GUARD: SignedDuration = SignedDuration::from_secs(75);
 /// How many pages [`NotionWriter::find_pages`] gives at most: enough to know that a key names
 /// several.
 pub const FOUND_AT_MOST: usize = 3;
@@ -36,17 +40,18 @@ pub const fn send_patience(lane: Lane) -> SignedDuration {
 /// reaches the page later, provided that the guard refuses to send once
 /// [`is_sendable`] says no.
 ///
-/// It covers the wait for the limiter. After an ambiguous answer the precise moment is
-/// `sent_at + `[`MAY_ARRIVE`], and the intent may be shortened to it.
+/// It covers the wait for the limiter ([`send_patience`]), connecting ([`LONGEST_CONNECT`]) and
+/// [`MAY_ARRIVE`]. After an ambiguous answer the moment is known better, `sent_at +`
+/// [`MAY_ARRIVE`], and the intent may be shortened to it.
 pub fn not_after(now: Timestamp, lane: Lane) -> Timestamp {
-    now.saturating_add(send_patience(lane) + MAY_ARRIVE)
+    now.saturating_add(send_patience(lane) + MAY_ARRIVE_FROM_GUARD)
         .unwrap_or(Timestamp::MAX)
 }
 
 /// Whether a write may be sent at `now` under an intent that promised `not_after`. A guard asks
 /// this beside its lease, so that a commit that took long cannot push the write past its promise.
 pub fn is_sendable(now: Timestamp, not_after: Timestamp) -> bool {
-    not_after.duration_since(now) >= MAY_ARRIVE
+    not_after.duration_since(now) >= MAY_ARRIVE_FROM_GUARD
 }
 
 /// A property to write: where, of which type, and what.
@@ -91,7 +96,8 @@ pub enum WriteError {
         /// The page that Notion says it wrote although it answered 503
         /// (`additional_data.committed_resource_id`): after a create, the one to adopt.
         committed: Option<PageId>,
-        /// When the request was sent, by our clock.
+        /// When the request was sent, by our clock; the latest moment at which it can have been,
+        /// where connecting may have come before.
         sent_at: Timestamp,
     },
 }

@@ -12,12 +12,19 @@ use uuid::Uuid;
 
 use super::clock::VirtualClock;
 use super::script::{Script, When};
-use crate::notion::{Lane, NotionApi, NotionError, QueryOrder, QueryPage, QueryRequest};
-use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId};
+use crate::notion::{
+    Lane, NotionApi, NotionError, PropertyWrite, QueryOrder, QueryPage, QueryRequest,
+};
+use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId, UserId};
 use crate::sync::page::{
     DataSource, PageProperty, PageSnapshot, PropertyRead, PropertyValue, Provenance,
 };
 use crate::sync::window::floor_to_minute;
+
+mod writer;
+
+/// Whoever edits pages here that is not the bot.
+pub(super) const PERSON: UserId = UserId(Uuid::from_u128(0x9E6));
 
 /// One call, as the log keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +33,10 @@ pub(super) enum Call {
     Page(PageId, Lane),
     DataSource,
     WholeProperty(PageId, PropertyId),
+    Update(PageId, Vec<PropertyWrite>, Lane),
+    Create(Vec<PropertyWrite>, Lane),
+    Trash(PageId, bool, Lane),
+    Find(Vec<PropertyWrite>, Lane),
 }
 
 /// How a call fails; made into a [`NotionError`] when it does.
@@ -36,6 +47,8 @@ pub(super) enum Failure {
     Throttled,
     CursorRejected,
     Unreadable,
+    /// A write is answered with 504 and done this many seconds later.
+    Late(i64),
 }
 
 impl Failure {
@@ -46,6 +59,7 @@ impl Failure {
                 code: "scripted".to_owned(),
                 retry_after: None,
             },
+            Self::Late(_) => Self::Status(504).error(),
             Self::Unreachable => {
                 let error = reqwest::Proxy::all("\u{0}").expect_err("this is no address");
                 NotionError::Unreachable(error)
@@ -75,6 +89,8 @@ pub(super) struct Behaviour {
     pub(super) get_lag: SignedDuration,
     /// Whether answers carry a `Date`, and how far the server's clock is ahead of ours.
     pub(super) date: Option<SignedDuration>,
+    /// Whether a 503 after a create names the page that was made.
+    pub(super) names_committed: bool,
 }
 
 impl Default for Behaviour {
@@ -85,6 +101,7 @@ impl Default for Behaviour {
             query_lag: SignedDuration::ZERO,
             get_lag: SignedDuration::ZERO,
             date: Some(SignedDuration::ZERO),
+            names_committed: true,
         }
     }
 }
@@ -100,6 +117,10 @@ struct World {
     unshared: BTreeSet<PageId>,
     behaviour: Behaviour,
     log: Vec<Call>,
+    /// Writes under way, and when they arrive.
+    late: Vec<(Timestamp, writer::Write)>,
+    /// How many pages the bot was asked to make.
+    made: u128,
 }
 
 /// Notion in memory.
@@ -120,6 +141,8 @@ impl MemoryNotion {
             unshared: BTreeSet::new(),
             behaviour: Behaviour::default(),
             log: Vec::new(),
+            late: Vec::new(),
+            made: 0,
         };
         Self {
             clock,
@@ -129,7 +152,9 @@ impl MemoryNotion {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap()
+        let mut world = self.world.lock().unwrap();
+        world.arrive(self.clock.now());
+        world
     }
 
     /// Changes how it behaves.
@@ -164,7 +189,7 @@ impl MemoryNotion {
             is_archived: false,
             created_time: Some(minute),
             last_edited_time: Some(minute),
-            last_edited_by: None,
+            last_edited_by: Some(PERSON),
             properties: properties.collect(),
         };
         world.pages.insert(id, vec![(now, page)]);
@@ -186,6 +211,7 @@ impl MemoryNotion {
         let versions = world.pages.get_mut(&id).unwrap();
         let mut page = versions.last().unwrap().1.clone();
         page.last_edited_time = Some(floor_to_minute(now));
+        page.last_edited_by = Some(PERSON);
         change(&mut page);
         versions.push((now, page));
     }

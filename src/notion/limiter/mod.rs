@@ -4,6 +4,7 @@
 //! decisions are waited for. A waiter that is dropped gives its place back, and a request that is
 //! dropped under way still counts, because Notion may have received it.
 
+mod queue;
 mod state;
 mod window;
 
@@ -22,6 +23,7 @@ use super::Lane;
 use super::error::NotionError;
 use crate::metrics::{Metrics, ReasonLabel};
 
+pub(super) use self::queue::Caller;
 pub(super) use self::state::{Answer, WaitReason};
 
 /// How soon to come back where only other requests' answers decide.
@@ -64,11 +66,12 @@ impl Limiter {
         self.made.elapsed()
     }
 
-    /// Waits for permission to send one request.
+    /// Waits for permission to send one request on behalf of `caller`.
     ///
     /// Fails with [`NotionError::Throttled`] where `patience` ends, at once where that is known.
     pub(super) async fn acquire(
         self: &Arc<Self>,
+        caller: Caller,
         lane: Lane,
         patience: Patience,
     ) -> Result<Permit, NotionError> {
@@ -76,7 +79,7 @@ impl Limiter {
         let place = Place {
             limiter: self,
             lane,
-            ticket: self.state().join(lane),
+            ticket: self.state().join(lane, caller),
         };
         loop {
             // Created before the state is looked at, so that no change in between is missed.
@@ -160,6 +163,7 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    const ANYBODY: Caller = Caller(0);
     const LONG: Patience = Patience {
         line: Duration::from_mins(10),
         pause: Duration::from_mins(10),
@@ -171,7 +175,7 @@ mod tests {
 
     async fn use_up(limiter: &Arc<Limiter>) {
         for _ in 0..180 {
-            drop(limiter.acquire(Lane::Edit, LONG).await.unwrap());
+            drop(limiter.acquire(ANYBODY, Lane::Edit, LONG).await.unwrap());
         }
     }
 
@@ -191,7 +195,10 @@ mod tests {
     #[tokio::test]
     async fn a_pause_has_a_patience_of_its_own() {
         let limiter = limiter();
-        let permit = limiter.acquire(Lane::Background, LONG).await.unwrap();
+        let permit = limiter
+            .acquire(ANYBODY, Lane::Background, LONG)
+            .await
+            .unwrap();
         let pause = Some(Duration::from_secs(30));
         permit.finish(Answer::Refused(WaitReason::OtherLimit, pause));
         let short = Duration::from_secs(20);
@@ -209,7 +216,7 @@ mod tests {
     /// How long a request that fails at once is told to wait.
     async fn throttled(limiter: &Arc<Limiter>, patience: Patience) -> Duration {
         let begun = Instant::now();
-        let result = limiter.acquire(Lane::Edit, patience).await;
+        let result = limiter.acquire(ANYBODY, Lane::Edit, patience).await;
         assert!(begun.elapsed() < Duration::from_secs(1));
         match result {
             Err(NotionError::Throttled { retry_after }) => retry_after,
@@ -222,14 +229,19 @@ mod tests {
         let limiter = limiter();
         let mut held = Vec::new();
         for _ in 0..8 {
-            held.push(limiter.acquire(Lane::Edit, LONG).await.unwrap());
+            held.push(limiter.acquire(ANYBODY, Lane::Edit, LONG).await.unwrap());
         }
-        let gone = limiter.acquire(Lane::Edit, LONG);
+        let gone = limiter.acquire(ANYBODY, Lane::Edit, LONG);
         let gone = tokio::time::timeout(Duration::from_millis(10), gone).await;
         assert!(gone.is_err());
         let next = tokio::spawn({
             let limiter = Arc::clone(&limiter);
-            async move { limiter.acquire(Lane::Background, LONG).await.map(drop) }
+            async move {
+                limiter
+                    .acquire(ANYBODY, Lane::Background, LONG)
+                    .await
+                    .map(drop)
+            }
         });
         tokio::time::sleep(Duration::from_millis(10)).await;
         held.truncate(5);
@@ -239,12 +251,15 @@ mod tests {
     #[tokio::test]
     async fn a_pause_holds_both_lanes() {
         let limiter = limiter();
-        let permit = limiter.acquire(Lane::Background, LONG).await.unwrap();
+        let permit = limiter
+            .acquire(ANYBODY, Lane::Background, LONG)
+            .await
+            .unwrap();
         let pause = Duration::from_millis(200);
         let begun = Instant::now();
         permit.finish(Answer::Refused(WaitReason::Overloaded, Some(pause)));
         for lane in [Lane::Edit, Lane::Background] {
-            drop(limiter.acquire(lane, LONG).await.unwrap());
+            drop(limiter.acquire(ANYBODY, lane, LONG).await.unwrap());
             assert!(begun.elapsed() >= pause);
         }
         let label = ReasonLabel::new("Overloaded");

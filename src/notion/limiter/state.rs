@@ -4,9 +4,9 @@
 //! rest as fast as they can; the last quarter is spent at an even pace. So a person's edit, which
 //! goes first, finds a place at once or within a pace even while a scan uses all there is.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::queue::{Caller, Queue};
 use super::window::{Moment, SPAN, Window};
 use crate::notion::Lane;
 
@@ -98,8 +98,8 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct State {
     window: Window,
-    edits: VecDeque<u64>,
-    background: VecDeque<u64>,
+    edits: Queue,
+    background: Queue,
     next_number: u64,
     /// Requests allowed in any span of 60 seconds.
     budget: usize,
@@ -123,8 +123,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             window: Window::default(),
-            edits: VecDeque::new(),
-            background: VecDeque::new(),
+            edits: Queue::default(),
+            background: Queue::default(),
             next_number: 0,
             budget: FIRST_BUDGET,
             proven: FIRST_BUDGET,
@@ -139,7 +139,7 @@ impl Default for State {
 }
 
 impl State {
-    fn queue(&mut self, lane: Lane) -> &mut VecDeque<u64> {
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
         match lane {
             Lane::Edit => &mut self.edits,
             Lane::Background => &mut self.background,
@@ -151,16 +151,16 @@ impl State {
         self.next_number
     }
 
-    /// Takes a place at the end of a lane.
-    pub(super) fn join(&mut self, lane: Lane) -> u64 {
+    /// Takes a place in a lane.
+    pub(super) fn join(&mut self, lane: Lane, caller: Caller) -> u64 {
         let ticket = self.number();
-        self.queue(lane).push_back(ticket);
+        self.queue(lane).join(caller, ticket);
         ticket
     }
 
     /// Gives a place up.
     pub(super) fn leave(&mut self, lane: Lane, ticket: u64) {
-        self.queue(lane).retain(|waiting| *waiting != ticket);
+        self.queue(lane).leave(ticket);
     }
 
     /// Whether it is the turn of `ticket`; if so it has left its lane and counts as sent.
@@ -169,13 +169,13 @@ impl State {
             return wait(Some(until), reason);
         }
         let behind = lane == Lane::Background && !self.edits.is_empty();
-        if behind || self.queue(lane).front() != Some(&ticket) {
+        if behind || self.queue(lane).head() != Some(ticket) {
             return wait(None, WaitReason::Queued);
         }
         if let Some(wait) = self.obstacle(lane, now) {
             return wait;
         }
-        self.queue(lane).pop_front();
+        self.queue(lane).pop();
         let number = self.number();
         if self.window.used() >= self.proven {
             self.trial = Some(number);

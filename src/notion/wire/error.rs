@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::object::Object;
 use super::{lacking, parse};
 use crate::notion::error::NotionError;
-use crate::sync::identity::UserId;
+use crate::sync::identity::{PageId, UserId};
 
 /// What is used of an error body. Its message is free text that may echo what was sent, so it is
 /// not read at all.
@@ -19,6 +19,8 @@ pub(in crate::notion) struct ErrorBody {
     pub(in crate::notion) retry_after: Option<Duration>,
     /// Whether Notion advises to ask for less.
     pub(in crate::notion) has_retry_guidance: bool,
+    /// What a write made although it was answered with an error.
+    pub(in crate::notion) committed: Option<PageId>,
 }
 
 impl ErrorBody {
@@ -35,6 +37,7 @@ impl ErrorBody {
             retry_after: text("retry_after")
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),
+            committed: text("committed_resource_id").and_then(|id| id.parse().ok()),
             has_retry_guidance: additional.is_some_and(|data| data.has("retry_guidance")),
         }
     }
@@ -65,7 +68,8 @@ mod tests {
     fn limits_and_guidance_are_read() {
         let body = br#"{"object":"error","status":429,"code":"rate_limited","message":"secret",
             "additional_data":{"rate_limit_reason":"public_api_request_rate_limit",
-            "retry_after":"17","retry_guidance":["ask for less"]}}"#;
+            "retry_after":"17","retry_guidance":["ask for less"],
+            "committed_resource_id":"38b9ce7b-60a4-810a-a3e0-d0c7fde33f0c"}}"#;
         let error = ErrorBody::read(body);
         assert_eq!(error.code.as_deref(), Some("rate_limited"));
         assert_eq!(
@@ -73,7 +77,7 @@ mod tests {
             Some("public_api_request_rate_limit")
         );
         assert_eq!(error.retry_after, Some(Duration::from_secs(17)));
-        assert!(error.has_retry_guidance);
+        assert!(error.has_retry_guidance && error.committed.is_some());
         assert!(!format!("{error:?}").contains("secret"));
     }
 

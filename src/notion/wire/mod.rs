@@ -4,6 +4,7 @@
 //! reach every version of the API at once; what is needed and missing is an error that says which
 //! answer it was. The door for property types is `property.rs`.
 
+mod body;
 mod computed;
 mod date;
 mod error;
@@ -24,15 +25,34 @@ mod recorded;
 pub use payload::payload_page;
 pub use write::property_json;
 
+pub(super) use body::{new_page, properties, search};
 pub(super) use error::{ErrorBody, bot_user};
 pub(super) use item::{ItemPage, PropertyItems};
-pub(super) use page::page;
+pub(super) use page::{page, page_id};
 pub(super) use query::{query_body, query_page};
 pub(super) use schema::{data_source, data_sources_of};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::error::NotionError;
+
+/// What `encodeURIComponent` leaves alone: the form in which Notion itself writes property ids.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Text as part of a path, and a property's id as Notion writes it.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
 
 /// Parses an answer. The error keeps the place but not the text that serde would quote: it may be
 /// somebody's data.

@@ -134,6 +134,13 @@ pub(in crate::notion) fn page(
     parse::<PageObject<'_>>(body, "page")?.snapshot(Provenance::Get, wanted)
 }
 
+/// The id in an answer that is a page, whatever else it holds.
+pub(in crate::notion) fn page_id(body: &[u8]) -> Option<PageId> {
+    text(parse::<PageObject<'_>>(body, "page").ok()?.id)?
+        .parse()
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +213,7 @@ mod tests {
         let text = br#"{"object":"page","id":"38b9ce7b-60a4-810a-a3e0-d0c7fde33f0c"}"#;
         let error = page(text, &[]).unwrap_err();
         assert!(matches!(error, NotionError::ContentNotReadable));
+        assert!(page_id(text).is_some());
     }
 
     #[test]
