@@ -42,7 +42,7 @@ impl World {
         let notion = Imitation::start(Options::default()).await.unwrap();
         let properties = json!({"Name": {"title": {}}, "Price": {"number": {}}, "Due": {"date": {}},
             "Mail": {"email": {}}, "Done": {"checkbox": {}}, "Text": {"rich_text": {}},
-            "Stage": {"status": {"options": [{"name": "To do"}, {"name": "Done"}], "default": "To do"}}});
+            "Stage": {"status": {"options": [{"name": "To do"}, {"name": "Done"}]}, "default": "To do"}});
         let table = DataSourceSpec::new("Projects", properties);
         let table = notion.create_data_source(table).unwrap();
         let clients = Clients::new(notion.base_url(), Metrics::default()).unwrap();

@@ -42,10 +42,15 @@ fn done() -> [PropertyWrite; 1] {
     [(id, PropertyType::Checkbox, PropertyValue::Checkbox(true))]
 }
 
+async fn create(client: &Client) -> Result<PageSnapshot, WriteError> {
+    client.create_page(source_id(), &done(), &[], EDIT).await
+}
+
 async fn update(client: &Client, terms: WriteTerms<'_>) -> Result<PageSnapshot, WriteError> {
     let wanted = [PropertyId::new("U`;C")];
-    let write = client.update_page(page_id(), &done(), &wanted, terms);
-    write.await
+    client
+        .update_page(page_id(), &done(), &wanted, terms)
+        .await
 }
 
 fn not_written(result: Result<PageSnapshot, WriteError>) -> NotionError {
@@ -85,8 +90,7 @@ async fn properties_go_out_by_id_and_the_echo_comes_back() {
 #[tokio::test]
 async fn a_page_is_made_and_trashed() {
     let stub = Stub::start(vec![ok(PAGE)]).await;
-    let made = stub.client.create_page(source_id(), &done(), &[], EDIT);
-    assert_eq!(made.await.unwrap().id, page_id());
+    assert_eq!(create(&stub.client).await.unwrap().id, page_id());
     let trashed = stub.client.set_trashed(page_id(), true, &[], EDIT);
     trashed.await.unwrap();
     let seen = stub.seen();
@@ -147,8 +151,7 @@ async fn the_page_that_was_made_all_the_same_is_named() {
     for script in [Script::Answer(503, "", body.into_bytes()), ok(&unreadable)] {
         let stub = Stub::start(vec![script]).await;
         let before = Timestamp::now();
-        let made = stub.client.create_page(source_id(), &done(), &[], EDIT);
-        assert_eq!(committed(made.await, before), Some(page_id()));
+        assert_eq!(committed(create(&stub.client).await, before), Some(page_id()));
     }
 }
 

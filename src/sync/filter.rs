@@ -58,7 +58,7 @@ impl PageFilter {
 
     /// The filter for pages that satisfy all `bounds`, and `filter` if there is one; `None` where
     /// nothing is asked for. Bounds are single conditions.
-    pub fn join(filter: Option<&Self>, bounds: Vec<Value>) -> Option<Value> {
+    pub fn join(filter: Option<&Self>, bounds: &[Value]) -> Option<Value> {
         let Some(Self(own)) = filter else {
             return (!bounds.is_empty()).then(|| json!({ "and": bounds }));
         };
@@ -158,7 +158,7 @@ mod tests {
 
     fn joined(filter: &Value) -> Value {
         let filter = PageFilter::parse(filter).unwrap().unwrap();
-        PageFilter::join(Some(&filter), vec![bound()]).unwrap()
+        PageFilter::join(Some(&filter), &[bound()]).unwrap()
     }
 
     fn levels(filter: &Value) -> usize {
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn nothing_asked_is_nothing_sent() {
         assert_eq!(PageFilter::parse(&json!({})), Ok(None));
-        assert_eq!(PageFilter::join(None, Vec::new()), None);
+        assert_eq!(PageFilter::join(None, &[]), None);
         let filter = PageFilter::parse(&condition("A")).unwrap();
-        let alone = PageFilter::join(filter.as_ref(), Vec::new());
+        let alone = PageFilter::join(filter.as_ref(), &[]);
         assert_eq!(alone, Some(condition("A")));
-        let bounds = PageFilter::join(None, vec![bound()]);
+        let bounds = PageFilter::join(None, &[bound()]);
         assert_eq!(bounds, Some(json!({"and": [bound()]})));
     }
 

@@ -21,7 +21,7 @@ use crate::sync::page::{
 };
 use crate::sync::window::floor_to_minute;
 
-mod writer;
+pub(super) mod writer;
 
 /// Whoever edits pages here that is not the bot.
 pub(super) const PERSON: UserId = UserId(Uuid::from_u128(0x9E6));

@@ -20,6 +20,7 @@ mod clock;
 mod events;
 mod memory_notion;
 mod memory_store;
+mod memory_writes;
 mod passes;
 mod payloads;
 mod resilience;

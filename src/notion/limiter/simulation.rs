@@ -317,8 +317,9 @@ fn a_large_binding_does_not_delay_the_others_of_its_lane() {
         let server = Server::new(180, seconds(7));
         let log = World::new(server, three_bindings(lane)).run(seconds(HOUR / 2));
         let (large, one_by_one) = (log.by_caller[..30].iter().sum::<usize>(), log.by_caller[30]);
-        // The burst goes to whoever has most requests under way; the rest is shared evenly.
-        assert!(one_by_one * 6 >= large, "{one_by_one} beside {large}");
+        // With eight places at most, seven of them with the large one, that is the fair share of
+        // somebody who takes one place; in one line it would be a thirtieth.
+        assert!(one_by_one * 8 >= large, "{one_by_one} beside {large}");
         // Over the whole time the third got what it asked for, but for the ends of minutes.
         assert!(log.by_caller[31] > 200, "{:?}", log.by_caller);
     }

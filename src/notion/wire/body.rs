@@ -96,12 +96,12 @@ fn tests(kind: &PropertyType, value: &PropertyValue) -> Vec<Value> {
 }
 
 fn text_tests(text: &str) -> Vec<Value> {
-    let test = match text.char_indices().nth(FILTER_TEXT) {
+    let condition = match text.char_indices().nth(FILTER_TEXT) {
         _ if text.is_empty() => return Vec::new(),
         Some((end, _)) => json!({ "starts_with": text[..end] }),
         None => json!({ "equals": text }),
     };
-    vec![test]
+    vec![condition]
 }
 
 fn contains<T: Serialize>(members: &[T]) -> Vec<Value> {

@@ -43,7 +43,7 @@ pub(in crate::notion) fn query_body(request: &QueryRequest, page_size: u32) -> V
         .into_iter()
         .filter_map(|(field, operator, bound)| Some(time_filter(field, operator, bound?)))
         .collect();
-    if let Some(filter) = PageFilter::join(request.filter.as_ref(), filters) {
+    if let Some(filter) = PageFilter::join(request.filter.as_ref(), &filters) {
         body["filter"] = filter;
     }
     if let Some(cursor) = &request.cursor {
