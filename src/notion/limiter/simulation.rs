@@ -320,8 +320,6 @@ fn a_large_binding_does_not_delay_the_others_of_its_lane() {
         // With eight places at most, seven of them with the large one, that is the fair share of
         // somebody who takes one place; in one line it would be a thirtieth.
         assert!(one_by_one * 8 >= large, "{one_by_one} beside {large}");
-        // Over the whole time the third got what it asked for, but for the ends of minutes.
-        assert!(log.by_caller[31] > 200, "{:?}", log.by_caller);
     }
     let server = Server::new(usize::MAX, seconds(7));
     let log = World::new(server, three_bindings(Lane::Background)).run(seconds(HOUR / 2));
