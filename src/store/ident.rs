@@ -70,6 +70,14 @@ impl Statement {
         self
     }
 
+    /// Appends a name of our own making: a literal and a number.
+    #[must_use]
+    pub fn alias(mut self, prefix: &'static str, number: usize) -> Self {
+        self.0.push_str(prefix);
+        self.0.push_str(&number.to_string());
+        self
+    }
+
     /// Appends the place of parameter `number`, counted from 1.
     #[must_use]
     pub fn parameter(mut self, number: usize) -> Self {

@@ -25,11 +25,25 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/0001_state.sql"),
     },
     Migration {
+        version: 2,
+        file: "migrations/0002_capture.sql",
+        sql: CAPTURE,
+    },
+    Migration {
         version: 3,
         file: "migrations/0003_outbound.sql",
         sql: include_str!("../../migrations/0003_outbound.sql"),
     },
 ];
+
+const CAPTURE: &str = include_str!("../../migrations/0002_capture.sql");
+
+/// The statements that make the function of change capture again: dropping it is how every trigger
+/// is removed at once. The tables of the same file may belong to somebody else.
+pub(super) fn capture_function() -> &'static str {
+    let function = CAPTURE.find("CREATE OR REPLACE FUNCTION").unwrap_or(0);
+    &CAPTURE[function..]
+}
 
 /// The lock under which processes take turns: the first eight bytes of the schema's name.
 const LOCK: i64 = 0x6e6f_7469_6f6e_5f73;

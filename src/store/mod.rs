@@ -17,6 +17,7 @@ use crate::sync::page::{PageSnapshot, PropertyValue};
 use crate::sync::pair::{FieldBase, PairBase, PairHash, PairRead};
 
 pub mod audit;
+pub mod capture;
 pub mod catalog;
 pub mod changes;
 pub mod claim;

@@ -125,11 +125,21 @@ async fn the_listed_grants_are_enough() {
     works(&stage, page).await;
 }
 
+/// Applies all files of the state schema as their owner.
+async fn apply_by_hand(stage: &Stage) {
+    let folder = world::paths::repository().join("migrations");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        stage.sql(&std::fs::read_to_string(file).unwrap()).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_state_applied_by_hand_creating_is_not_needed() {
     let (stage, role, page) = tenant("grants-hand").await;
-    let file = world::paths::repository().join("migrations/0001_state.sql");
-    stage.sql(&std::fs::read_to_string(file).unwrap()).await;
+    apply_by_hand(&stage).await;
     for statement in statements(&role) {
         stage
             .sql(&statement.replace(
@@ -226,8 +236,7 @@ const TAKEN: [(&str, &str, &str, &str); 9] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn each_grant_is_needed_and_named() {
     let (stage, role, page) = tenant("grants-each").await;
-    let file = world::paths::repository().join("migrations/0001_state.sql");
-    stage.sql(&std::fs::read_to_string(file).unwrap()).await;
+    apply_by_hand(&stage).await;
     let grants = statements(&role);
     for statement in &grants {
         stage.sql(statement).await;

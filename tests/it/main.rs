@@ -11,6 +11,7 @@
 
 mod absence;
 mod admin;
+mod capture;
 mod crd;
 mod deployment;
 mod drift;

@@ -15,4 +15,4 @@ mod refusals;
 #[path = "store_binding/state.rs"]
 mod state;
 #[path = "store_binding/world.rs"]
-mod world;
+pub(crate) mod world;

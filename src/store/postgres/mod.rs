@@ -21,6 +21,7 @@ use crate::sync::mapping::TablePlan;
 use crate::sync::pair::{PairBase, PairRead};
 
 mod apply;
+mod changes;
 mod conclusion;
 mod conflicts;
 mod discrepancies;

@@ -75,9 +75,14 @@ impl RowShape {
         })
     }
 
-    /// Reads a row of these columns.
+    /// How many columns that are.
+    pub(super) fn len(&self) -> usize {
+        1 + self.key.len() + usize::from(self.updated_at.is_some()) + self.fields.len()
+    }
+
+    /// Reads a row that begins with these columns.
     pub(super) fn decode(&self, row: &PgRow) -> Result<FoundRow, sqlx::Error> {
-        let texts: Vec<Option<String>> = (0..row.len())
+        let texts: Vec<Option<String>> = (0..self.len())
             .map(|index| row.try_get(index))
             .collect::<Result<_, _>>()?;
         let mut texts = texts.into_iter();

@@ -4,7 +4,12 @@ use notion_sync_operator::sync::reason::Reason;
 
 use super::database::Database;
 
-const FILE: &str = include_str!("../../../migrations/0001_state.sql");
+/// All files, in their order.
+const FILES: &[&str] = &[
+    include_str!("../../../migrations/0001_state.sql"),
+    include_str!("../../../migrations/0002_capture.sql"),
+    include_str!("../../../migrations/0003_outbound.sql"),
+];
 
 fn refused(result: Result<(), StoreError>) -> (Reason, String) {
     let error = result.expect_err("the role has no rights");
@@ -23,15 +28,16 @@ async fn the_state_schema_is_made_once_and_by_many_at_once() {
     let versions = database
         .number("SELECT count(*) FROM notion_sync.migrations")
         .await;
-    assert_eq!(versions, 1);
+    assert_eq!(versions, i64::try_from(FILES.len()).unwrap());
 }
 
 #[tokio::test]
 async fn the_file_may_be_applied_by_hand_and_twice() {
     let database = Database::create().await;
     let role = database.role().await;
-    database.execute(FILE).await;
-    database.execute(FILE).await;
+    for file in FILES.iter().chain(FILES) {
+        database.execute(file).await;
+    }
     let pool = database.pool_of(&role).await;
 
     let (reason, text) = refused(migrate(&pool).await);
