@@ -59,6 +59,7 @@ const LOOK: &str = "
     FROM (SELECT) AS one LEFT JOIN notion_sync.captures c ON c.binding_id = $2";
 
 /// What one look found.
+#[expect(clippy::struct_excessive_bools, reason = "findings, each by itself")]
 #[derive(Debug)]
 pub(super) struct Look {
     /// All triggers are on the table itself.
