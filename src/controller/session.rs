@@ -134,6 +134,8 @@ async fn open_notion(
     let token = read_text(context, namespace, &validated.token, missing).await?;
     let client = context.notion.get(&token);
     let client = client.map_err(|error| Problem::of_notion(&error, ""))?;
+    // Bindings that share the token take turns.
+    let client = Arc::new(client.for_binding(&validated.plan.binding));
     let id = match (validated.source, resolved_source(binding)) {
         (Source::DataSource(id), _) | (Source::Database(_), Some(id)) => id,
         (Source::Database(database), None) => resolve_database(&client, database).await?,

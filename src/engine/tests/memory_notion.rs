@@ -15,13 +15,17 @@ use super::script::{Script, When};
 use crate::notion::{
     Lane, NotionApi, NotionError, PropertyWrite, QueryOrder, QueryPage, QueryRequest,
 };
+use crate::sync::filter::PageFilter;
 use crate::sync::identity::{DataSourceId, DatabaseId, PageId, PropertyId, UserId};
 use crate::sync::page::{
     DataSource, PageProperty, PageSnapshot, PropertyRead, PropertyValue, Provenance,
 };
 use crate::sync::window::floor_to_minute;
 
+mod nature;
 pub(super) mod writer;
+
+pub(super) use nature::{Behaviour, Failure};
 
 /// Whoever edits pages here that is not the bot.
 pub(super) const PERSON: UserId = UserId(Uuid::from_u128(0x9E6));
@@ -37,73 +41,6 @@ pub(super) enum Call {
     Create(Vec<PropertyWrite>, Lane),
     Trash(PageId, bool, Lane),
     Find(Vec<PropertyWrite>, Lane),
-}
-
-/// How a call fails; made into a [`NotionError`] when it does.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Failure {
-    Status(u16),
-    Unreachable,
-    Throttled,
-    CursorRejected,
-    Unreadable,
-    /// A write is answered with 504 and done this many seconds later.
-    Late(i64),
-}
-
-impl Failure {
-    fn error(self) -> NotionError {
-        match self {
-            Self::Status(status) => NotionError::Answered {
-                status,
-                code: "scripted".to_owned(),
-                retry_after: None,
-            },
-            Self::Late(_) => Self::Status(504).error(),
-            Self::Unreachable => {
-                let error = reqwest::Proxy::all("\u{0}").expect_err("this is no address");
-                NotionError::Unreachable(error)
-            }
-            Self::Throttled => NotionError::Throttled {
-                retry_after: std::time::Duration::from_secs(30),
-            },
-            Self::CursorRejected => NotionError::CursorRejected,
-            Self::Unreadable => NotionError::Unreadable {
-                context: "a scripted answer",
-                source: None,
-            },
-        }
-    }
-}
-
-/// How this Notion behaves.
-#[derive(Debug, Clone)]
-pub(super) struct Behaviour {
-    /// Rows that one query returns at most, over all its answers.
-    pub(super) cap: usize,
-    /// Rows of one answer.
-    pub(super) page_size: usize,
-    /// How far queries lag behind edits.
-    pub(super) query_lag: SignedDuration,
-    /// How far direct reads lag behind edits.
-    pub(super) get_lag: SignedDuration,
-    /// Whether answers carry a `Date`, and how far the server's clock is ahead of ours.
-    pub(super) date: Option<SignedDuration>,
-    /// Whether a 503 after a create names the page that was made.
-    pub(super) names_committed: bool,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            cap: 10_000,
-            page_size: 100,
-            query_lag: SignedDuration::ZERO,
-            get_lag: SignedDuration::ZERO,
-            date: Some(SignedDuration::ZERO),
-            names_committed: true,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -278,6 +215,7 @@ impl World {
         let mut found: Vec<_> = pages
             .filter(|page| page.data_source == Some(self.source.id))
             .filter(|page| !page.in_trash && !page.is_archived && is_within(request, page))
+            .filter(|page| passes(request.filter.as_ref(), page))
             .map(|page| (sort_key(request.order, page), page))
             .collect();
         found.sort_by_key(|(key, _)| *key);
@@ -332,6 +270,20 @@ fn is_within(request: &QueryRequest, page: &PageSnapshot) -> bool {
         && to(request.created_on_or_before, created)
         && from(request.edited_on_or_after, edited)
         && to(request.edited_on_or_before, edited)
+}
+
+/// Whether a page passes a filter of the one form that is known here: a property, by its id, whose
+/// value as text `equals` another.
+fn passes(filter: Option<&PageFilter>, page: &PageSnapshot) -> bool {
+    let Some(filter) = filter.map(PageFilter::as_json) else {
+        return true;
+    };
+    let id = filter["property"].as_str().expect("a filter of this form");
+    let property = &page.properties[&PropertyId::new(id)];
+    let PropertyRead::Value(value) = &property.read else {
+        return false;
+    };
+    value.to_json() == filter[property.kind.name()]["equals"]
 }
 
 fn not_found() -> NotionError {

@@ -1,12 +1,15 @@
 //! The Notion in memory writes as the real one does, and fails as the real one does.
 
+use serde_json::json;
+
 use super::clock::VirtualClock;
 use super::memory_notion::{Call, Failure, MemoryNotion, writer};
 use super::script::{Fault, When};
 use super::{World, number_value};
 use crate::notion::{
-    Lane, NotionApi, NotionError, NotionWriter, PropertyWrite, WriteError, WriteTerms,
+    Lane, NotionApi, NotionError, NotionWriter, PropertyWrite, QueryRequest, WriteError, WriteTerms,
 };
+use crate::sync::filter::PageFilter;
 use crate::sync::fixtures::text;
 use crate::sync::identity::{PageId, PropertyId};
 use crate::sync::page::{PageSnapshot, PropertyRead, PropertyType, PropertyValue};
@@ -170,4 +173,18 @@ async fn a_guard_that_says_no_sends_nothing() {
         Err(WriteError::NotWritten(NotionError::SendRefused))
     ));
     assert!(!world.notion.log().iter().any(is_write));
+}
+
+#[tokio::test]
+async fn a_query_keeps_to_its_filter() {
+    let (world, page) = page();
+    world.pair(2, "other");
+    let filter = json!({"property": "name", "title": {"equals": "before"}});
+    let filter = PageFilter::parse(&filter).unwrap();
+    let request = QueryRequest::all().filtered(filter.as_ref());
+    let source = world.plan.data_source;
+    let wanted = wanted();
+    let answer = world.notion.query(source, &request, &wanted, Lane::Edit);
+    let ids: Vec<_> = answer.await.unwrap().pages.iter().map(|it| it.id).collect();
+    assert_eq!(ids, [page]);
 }

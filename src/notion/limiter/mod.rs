@@ -174,8 +174,10 @@ mod tests {
     }
 
     async fn use_up(limiter: &Arc<Limiter>) {
-        for _ in 0..180 {
-            drop(limiter.acquire(ANYBODY, Lane::Edit, LONG).await.unwrap());
+        for lane in [Lane::Background, Lane::Edit] {
+            for _ in 0..90 {
+                drop(limiter.acquire(ANYBODY, lane, LONG).await.unwrap());
+            }
         }
     }
 

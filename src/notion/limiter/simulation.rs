@@ -314,6 +314,11 @@ fn three_bindings(lane: Lane) -> Vec<Caller> {
 #[test]
 fn a_large_binding_does_not_delay_the_others_of_its_lane() {
     for lane in [Lane::Background, Lane::Edit] {
+        let server = Server::new(usize::MAX, seconds(7));
+        let log = World::new(server, three_bindings(lane)).run(seconds(HOUR / 2));
+        assert!(log.last_waited() <= seconds(5), "{:?}", log.longest_wait);
+        // It asks every 3.3 seconds.
+        assert!(log.by_caller[31] > 400, "{:?}", log.by_caller);
         let server = Server::new(180, seconds(7));
         let log = World::new(server, three_bindings(lane)).run(seconds(HOUR / 2));
         let (large, one_by_one) = (log.by_caller[..30].iter().sum::<usize>(), log.by_caller[30]);
@@ -321,24 +326,24 @@ fn a_large_binding_does_not_delay_the_others_of_its_lane() {
         // somebody who takes one place; in one line it would be a thirtieth.
         assert!(one_by_one * 8 >= large, "{one_by_one} beside {large}");
     }
-    let server = Server::new(usize::MAX, seconds(7));
-    let log = World::new(server, three_bindings(Lane::Background)).run(seconds(HOUR / 2));
-    assert!(log.last_waited() <= seconds(5), "{:?}", log.longest_wait);
 }
 
 #[test]
-fn callers_of_one_lane_take_turns() {
-    let callers = vec![Caller::new(Lane::Background, 200, 0); 5];
-    let log = World::new(Server::new(180, seconds(0)), callers).run(seconds(HOUR / 4));
-    let least = log.by_caller.iter().min().unwrap();
-    let most = log.by_caller.iter().max().unwrap();
-    assert!(least * 100 >= most * 95, "{:?}", log.by_caller);
+fn edits_without_end_leave_scans_an_eighth_and_use_all_the_rest() {
+    let mut callers = vec![Caller::new(Lane::Edit, 300, 0); 8];
+    callers.push(Caller::new(Lane::Background, 300, 0));
+    let log = World::new(Server::new(180, seconds(7)), callers).run(seconds(HOUR / 2));
+    let all: usize = log.by_caller.iter().sum();
+    // 180 a minute; the first minutes are for learning.
+    assert!(all * 100 >= 180 * 28 * 95, "{:?}", log.by_caller);
+    let scan = log.by_caller[8];
+    assert!(scan * 10 >= all && scan * 6 <= all, "{:?}", log.by_caller);
 }
 
 /// Sends one request at `now` and reports its answer.
 fn exchange(state: &mut State, answer: Answer, now: Moment) {
-    let ticket = state.join(Lane::Edit, queue::Caller(0));
-    let Turn::Go(number) = state.turn(Lane::Edit, ticket, now) else {
+    let ticket = state.join(Lane::Background, queue::Caller(0));
+    let Turn::Go(number) = state.turn(Lane::Background, ticket, now) else {
         panic!("nothing stands in the way at {now:?}");
     };
     state.finish(number, answer, now);
@@ -352,7 +357,8 @@ fn single_refusals_of_a_quiet_token_cost_their_pause_only() {
         exchange(&mut state, Answer::ConnectionLimit(Some(seconds(1))), now);
         exchange(&mut state, Answer::Taken, now + seconds(1));
     }
-    for _ in 0..100 {
+    // More than all that were accepted before: the budget is what it was.
+    for _ in 0..90 {
         exchange(&mut state, Answer::Taken, seconds(50));
     }
 }
@@ -360,26 +366,26 @@ fn single_refusals_of_a_quiet_token_cost_their_pause_only() {
 #[test]
 fn other_limits_pause_and_leave_the_budget_alone() {
     let mut state = State::default();
-    let ticket = state.join(Lane::Edit, queue::Caller(0));
-    let Turn::Go(number) = state.turn(Lane::Edit, ticket, seconds(0)) else {
+    let ticket = state.join(Lane::Background, queue::Caller(0));
+    let Turn::Go(number) = state.turn(Lane::Background, ticket, seconds(0)) else {
         panic!("nothing stands in the way");
     };
     let answer = Answer::Refused(WaitReason::OtherLimit, Some(seconds(30)));
     state.finish(number, answer, seconds(1));
     let mut sent = 0;
     for _ in 0..200 {
-        let ticket = state.join(Lane::Edit, queue::Caller(0));
+        let ticket = state.join(Lane::Background, queue::Caller(0));
         assert!(matches!(
-            state.turn(Lane::Edit, ticket, seconds(30)),
+            state.turn(Lane::Background, ticket, seconds(30)),
             Turn::Wait { until: Some(until), reason: WaitReason::OtherLimit } if until == seconds(31)
         ));
-        if let Turn::Go(number) = state.turn(Lane::Edit, ticket, seconds(61)) {
+        if let Turn::Go(number) = state.turn(Lane::Background, ticket, seconds(61)) {
             state.finish(number, Answer::Taken, seconds(61));
             sent += 1;
         } else {
-            state.leave(Lane::Edit, ticket);
+            state.leave(Lane::Background, ticket);
             break;
         }
     }
-    assert!(sent >= 180, "{sent}");
+    assert!(sent >= 130, "{sent}");
 }

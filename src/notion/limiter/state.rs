@@ -2,7 +2,9 @@
 //!
 //! Pure: time is an argument. Scans leave a small reserve alone and may spend three quarters of the
 //! rest as fast as they can; the last quarter is spent at an even pace. So a person's edit, which
-//! goes first, finds a place at once or within a pace even while a scan uses all there is.
+//! goes first, finds a place at once or within a pace even while a scan uses all there is. Edits in
+//! bulk are paced as well, from half of the budget on, so that one binding's ten thousand do not
+//! hold up another's one; and while scans wait, every eighth request is theirs.
 
 use std::time::Duration;
 
@@ -98,8 +100,7 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct State {
     window: Window,
-    edits: Queue,
-    background: Queue,
+    queues: ByLane<Queue>,
     next_number: u64,
     /// Requests allowed in any span of 60 seconds.
     budget: usize,
@@ -115,16 +116,40 @@ pub(super) struct State {
     doubt: Option<usize>,
     /// No request before this.
     paused: Option<(Moment, WaitReason)>,
-    /// When the last paced request was sent.
-    paced_at: Option<Moment>,
+    /// When the last paced request of each lane was sent.
+    paced_at: ByLane<Option<Moment>>,
+    /// When the last background request was sent.
+    background_at: Option<Moment>,
+}
+
+/// Something that each lane has of its own.
+#[derive(Debug, Default)]
+struct ByLane<T> {
+    edit: T,
+    background: T,
+}
+
+impl<T> ByLane<T> {
+    const fn of(&mut self, lane: Lane) -> &mut T {
+        match lane {
+            Lane::Edit => &mut self.edit,
+            Lane::Background => &mut self.background,
+        }
+    }
+
+    const fn get(&self, lane: Lane) -> &T {
+        match lane {
+            Lane::Edit => &self.edit,
+            Lane::Background => &self.background,
+        }
+    }
 }
 
 impl Default for State {
     fn default() -> Self {
         Self {
             window: Window::default(),
-            edits: Queue::default(),
-            background: Queue::default(),
+            queues: ByLane::default(),
             next_number: 0,
             budget: FIRST_BUDGET,
             proven: FIRST_BUDGET,
@@ -133,19 +158,13 @@ impl Default for State {
             learned_at: None,
             doubt: None,
             paused: None,
-            paced_at: None,
+            paced_at: ByLane::default(),
+            background_at: None,
         }
     }
 }
 
 impl State {
-    fn queue(&mut self, lane: Lane) -> &mut Queue {
-        match lane {
-            Lane::Edit => &mut self.edits,
-            Lane::Background => &mut self.background,
-        }
-    }
-
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -154,13 +173,13 @@ impl State {
     /// Takes a place in a lane.
     pub(super) fn join(&mut self, lane: Lane, caller: Caller) -> u64 {
         let ticket = self.number();
-        self.queue(lane).join(caller, ticket);
+        self.queues.of(lane).join(caller, ticket);
         ticket
     }
 
     /// Gives a place up.
     pub(super) fn leave(&mut self, lane: Lane, ticket: u64) {
-        self.queue(lane).leave(ticket);
+        self.queues.of(lane).leave(ticket);
     }
 
     /// Whether it is the turn of `ticket`; if so it has left its lane and counts as sent.
@@ -168,23 +187,31 @@ impl State {
         if let Some((until, reason)) = self.paused.filter(|(until, _)| *until > now) {
             return wait(Some(until), reason);
         }
-        let behind = lane == Lane::Background && !self.edits.is_empty();
-        if behind || self.queue(lane).head() != Some(ticket) {
+        if lane == Lane::Background
+            && !self.queues.edit.is_empty()
+            && let Some(due) = self.trickle_at().filter(|due| *due > now)
+        {
+            return wait(Some(due), WaitReason::Queued);
+        }
+        if self.queues.of(lane).head() != Some(ticket) {
             return wait(None, WaitReason::Queued);
         }
         if let Some(wait) = self.obstacle(lane, now) {
             return wait;
         }
-        self.queue(lane).pop();
+        self.queues.of(lane).pop();
         let number = self.number();
         if self.window.used() >= self.proven {
             self.trial = Some(number);
         }
-        let paced = lane == Lane::Background && self.pace_is_due(now);
+        let paced = self.pace_is_due(lane, now);
         if paced {
-            self.paced_at = Some(now);
+            *self.paced_at.of(lane) = Some(now);
         }
-        self.window.open(number, paced, now);
+        if lane == Lane::Background {
+            self.background_at = Some(now);
+        }
+        self.window.open(number, lane, paced, now);
         Turn::Go(number)
     }
 
@@ -209,12 +236,16 @@ impl State {
         if used >= self.proven && self.trial.is_some() {
             return Some(wait(None, WaitReason::Budget));
         }
-        if lane == Lane::Edit || self.pace_is_due(now) {
+        if self.pace_is_due(lane, now) {
             return None;
         }
-        let burst_left = used - self.window.paced() < self.burst();
+        let others = match lane {
+            Lane::Edit => used - self.window.used_by(Lane::Edit),
+            Lane::Background => 0,
+        };
+        let burst_left = used - others - self.window.paced(lane) < self.burst(lane);
         (!burst_left).then(|| {
-            let due = self.paced_at.map(|at| at + self.pace());
+            let due = self.paced_at.get(lane).map(|at| at + self.pace(lane));
             let until = due.into_iter().chain(self.window.below_at(used)).min();
             wait(until, WaitReason::Budget)
         })
@@ -222,9 +253,21 @@ impl State {
 
     /// Whether a request may be sent from the paced part of the budget. It goes before the burst:
     /// a beat that is missed is lost.
-    fn pace_is_due(&self, now: Moment) -> bool {
-        let due = self.paced_at.is_none_or(|at| at + self.pace() <= now);
-        due && self.window.paced() < self.share(Lane::Background) - self.burst()
+    fn pace_is_due(&self, lane: Lane, now: Moment) -> bool {
+        let last = *self.paced_at.get(lane);
+        let due = last.is_none_or(|at| at + self.pace(lane) <= now);
+        due && self.window.paced(lane) < self.steady(lane)
+    }
+
+    /// When the next background request goes before waiting edits.
+    fn trickle_at(&self) -> Option<Moment> {
+        let beat = SPAN / u32::try_from(self.trickle()).unwrap_or(u32::MAX);
+        self.background_at.map(|at| at + beat)
+    }
+
+    /// How many requests of a minute scans get even beside edits without end.
+    fn trickle(&self) -> usize {
+        (self.budget / 8).max(1)
     }
 
     /// How much of the budget a lane may use.
@@ -237,16 +280,28 @@ impl State {
         }
     }
 
-    /// How much of the budget scans may use as fast as they can.
-    fn burst(&self) -> usize {
-        self.share(Lane::Background) * 3 / 4
+    /// How much of the budget a lane may use as fast as it can. Whatever other lanes used counts
+    /// against that of scans.
+    fn burst(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Edit => self.budget / 2,
+            Lane::Background => self.share(lane) * 3 / 4,
+        }
     }
 
-    /// The distance of background requests past the burst. Their share is never empty, because
-    /// three quarters, rounded down, are less than the whole.
-    fn pace(&self) -> Duration {
-        let paced = self.share(Lane::Background) - self.burst();
-        SPAN / u32::try_from(paced).unwrap_or(u32::MAX)
+    /// How much of the budget a lane uses at an even pace. It is never nothing, because a part of
+    /// the whole, rounded down, is less than it.
+    fn steady(&self, lane: Lane) -> usize {
+        let scans_wait = lane == Lane::Edit && !self.queues.background.is_empty();
+        let left = if scans_wait { self.trickle() } else { 0 };
+        (self.share(lane) - self.burst(lane))
+            .saturating_sub(left)
+            .max(1)
+    }
+
+    /// The distance of a lane's requests past its burst.
+    fn pace(&self, lane: Lane) -> Duration {
+        SPAN / u32::try_from(self.steady(lane)).unwrap_or(u32::MAX)
     }
 
     /// A minute was used in full and nothing was refused: tries a larger budget.

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::notion::Lane;
+
 /// A point in time, as the time since the limiter was made.
 pub(super) type Moment = Duration;
 
@@ -22,6 +24,7 @@ struct Entry {
     done: Option<Moment>,
     /// Whether Notion took it on, as far as is known.
     accepted: bool,
+    lane: Lane,
     /// Whether it belongs to the part of the budget that is spent at a pace.
     paced: bool,
 }
@@ -40,12 +43,13 @@ impl Window {
     }
 
     /// Records a request.
-    pub(super) fn open(&mut self, id: u64, paced: bool, now: Moment) {
+    pub(super) fn open(&mut self, id: u64, lane: Lane, paced: bool, now: Moment) {
         self.entries.push(Entry {
             id,
             sent: now,
             done: None,
             accepted: false,
+            lane,
             paced,
         });
     }
@@ -63,9 +67,15 @@ impl Window {
         self.entries.len()
     }
 
-    /// How many of them were paced.
-    pub(super) fn paced(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.paced).count()
+    /// How many of them belong to a lane.
+    pub(super) fn used_by(&self, lane: Lane) -> usize {
+        self.entries.iter().filter(|it| it.lane == lane).count()
+    }
+
+    /// How many requests of a lane were paced.
+    pub(super) fn paced(&self, lane: Lane) -> usize {
+        let paced = |entry: &&Entry| entry.paced && entry.lane == lane;
+        self.entries.iter().filter(paced).count()
     }
 
     /// How many requests wait for their answer.
@@ -99,7 +109,7 @@ mod tests {
     #[test]
     fn a_request_counts_until_a_minute_after_its_answer() {
         let mut window = Window::default();
-        window.open(1, false, at(0));
+        window.open(1, Lane::Edit, false, at(0));
         window.prune(at(500));
         assert_eq!((window.used(), window.in_flight()), (1, 1));
         assert_eq!(window.close(1, true, at(501)), Some(at(0)));
@@ -113,9 +123,11 @@ mod tests {
     fn the_next_free_place_is_known_once_answers_are() {
         let mut window = Window::default();
         for id in 0..4 {
-            window.open(id, id == 3, at(id));
+            window.open(id, Lane::Background, id == 3, at(id));
         }
-        assert_eq!(window.paced(), 1);
+        assert_eq!(window.paced(Lane::Background), 1);
+        assert_eq!(window.paced(Lane::Edit), 0);
+        assert_eq!(window.used_by(Lane::Background), 4);
         assert_eq!(window.below_at(3), None);
         window.close(2, true, at(5));
         window.close(0, true, at(9));
