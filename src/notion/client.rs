@@ -77,6 +77,18 @@ impl Client {
         }
     }
 
+    /// Whose turns its requests take.
+    #[cfg(test)]
+    pub(super) const fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// Whether both have one limiter.
+    #[cfg(test)]
+    pub(super) fn shares_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared.limiter, &other.shared.limiter)
+    }
+
     /// Whether another client of the token is in use.
     pub(super) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1

@@ -53,6 +53,9 @@ impl Clients {
             .connect_timeout(LONGEST_CONNECT)
             // The API redirects nowhere; following would carry the request to somebody else.
             .redirect(Policy::none())
+            // Whoever waits for the end of a write counts from when it was sent, which a repetition
+            // down there would move.
+            .retry(reqwest::retry::never())
             .build()?;
         Ok(Self {
             http,
@@ -87,6 +90,22 @@ impl Clients {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::identity::BindingRef;
+
+    #[test]
+    fn a_binding_has_a_turn_of_its_own_at_the_same_token() {
+        crate::notion::stub::install_crypto();
+        let clients = Clients::new("http://127.0.0.1:1/", Metrics::default()).unwrap();
+        let client = clients.get(&SecretString::from("ntn_a")).unwrap();
+        let binding = |name: &str| BindingRef {
+            namespace: "team-a".to_owned(),
+            name: name.to_owned(),
+        };
+        let [one, again, other] = ["a", "a", "b"].map(|name| client.for_binding(&binding(name)));
+        assert!(one.shares_with(&other) && one.shares_with(&client));
+        assert_eq!(one.caller(), again.caller());
+        assert_ne!(one.caller(), other.caller());
+    }
 
     #[test]
     fn a_token_has_one_client_however_it_is_written() {

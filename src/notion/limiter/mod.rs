@@ -227,6 +227,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn callers_that_wait_take_turns() {
+        let limiter = limiter();
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            let permit = limiter.acquire(ANYBODY, Lane::Background, LONG);
+            held.push(permit.await.unwrap());
+        }
+        let (sent, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for caller in [1, 1, 1, 2, 3] {
+            let (limiter, sent) = (Arc::clone(&limiter), sent.clone());
+            tokio::spawn(async move {
+                let permit = limiter.acquire(Caller(caller), Lane::Background, LONG);
+                let permit = permit.await.unwrap();
+                sent.send((caller, permit)).unwrap();
+            });
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut turns = Vec::new();
+        for _ in 0..5 {
+            held.pop();
+            let (caller, permit) = order.recv().await.unwrap();
+            turns.push(caller);
+            held.push(permit);
+        }
+        assert_eq!(turns, [1, 2, 3, 1, 1]);
+    }
+
+    #[tokio::test]
     async fn a_dropped_waiter_gives_its_place_back() {
         let limiter = limiter();
         let mut held = Vec::new();
