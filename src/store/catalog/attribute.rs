@@ -1,4 +1,4 @@
-//! The columns of a table, with domains resolved to what they are made of.
+//! The columns of a table, with domains and arrays resolved to what they are made of.
 
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::Oid;
@@ -9,7 +9,8 @@ use crate::store::ident::quote;
 use crate::sync::column::{Column, ColumnKind};
 
 /// All columns. A domain is followed to its base type: its modifier is the innermost one, and NOT
-/// NULL anywhere on the way counts.
+/// NULL anywhere on the way counts. The modifier of an array is that of its elements, whose type is
+/// followed likewise.
 const ALL: &str = "
     WITH RECURSIVE resolved AS (
         SELECT a.attnum AS number, a.atttypid AS type, a.atttypmod AS modifier,
@@ -19,6 +20,14 @@ const ALL: &str = "
       UNION ALL
         SELECT r.number, t.typbasetype, t.typtypmod, r.required OR t.typnotnull
         FROM resolved r JOIN pg_type t ON t.oid = r.type
+        WHERE t.typtype = 'd'
+    ), element AS (
+        SELECT r.number, e.oid AS type, r.modifier
+        FROM resolved r JOIN pg_type t ON t.oid = r.type
+        JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+      UNION ALL
+        SELECT r.number, t.typbasetype, t.typtypmod
+        FROM element r JOIN pg_type t ON t.oid = r.type
         WHERE t.typtype = 'd'
     )
     SELECT r.number, a.attname::text AS name, NOT r.required AS nullable,
@@ -30,6 +39,12 @@ const ALL: &str = "
                array(SELECT e.enumlabel::text FROM pg_enum e
                      WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
            END AS labels,
+           et.typname::text AS element_name, en.nspname = 'pg_catalog' AS element_builtin,
+           er.modifier AS element_modifier,
+           CASE WHEN et.typtype = 'e' THEN
+               array(SELECT e.enumlabel::text FROM pg_enum e
+                     WHERE e.enumtypid = et.oid ORDER BY e.enumsortorder)
+           END AS element_labels,
            has_schema_privilege(n.oid, 'USAGE') AS type_usable,
            has_column_privilege($1, r.number, 'SELECT') AS selectable,
            has_column_privilege($1, r.number, 'UPDATE') AS updatable
@@ -37,6 +52,8 @@ const ALL: &str = "
     JOIN pg_type t ON t.oid = r.type AND t.typtype <> 'd'
     JOIN pg_namespace n ON n.oid = t.typnamespace
     JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = r.number
+    LEFT JOIN (element er JOIN pg_type et ON et.oid = er.type AND et.typtype <> 'd'
+               JOIN pg_namespace en ON en.oid = et.typnamespace) ON er.number = r.number
     ORDER BY r.number";
 
 /// A column with what the role may do with it.
@@ -70,12 +87,25 @@ impl Attribute {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let type_schema: String = row.try_get("type_schema")?;
         let type_name: String = row.try_get("type_name")?;
-        let labels: Option<Vec<String>> = row.try_get("labels")?;
-        let builtin = row.try_get("builtin")?;
-        let kind = match labels {
-            Some(labels) => ColumnKind::Enum { labels },
-            None => base_kind(&type_name, builtin, row.try_get("modifier")?)
-                .map_or_else(|| row.try_get("shown").map(ColumnKind::Other), Ok)?,
+        let own = Described {
+            name: Some(type_name.clone()),
+            builtin: row.try_get("builtin")?,
+            modifier: row.try_get("modifier")?,
+            labels: row.try_get("labels")?,
+        };
+        let element = Described {
+            name: row.try_get("element_name")?,
+            builtin: row.try_get("element_builtin")?,
+            modifier: row.try_get("element_modifier")?,
+            labels: row.try_get("element_labels")?,
+        };
+        let array = || {
+            let element = Box::new(element.kind()?);
+            Some(ColumnKind::Array { element })
+        };
+        let kind = match own.kind().or_else(array) {
+            Some(kind) => kind,
+            None => ColumnKind::Other(row.try_get("shown")?),
         };
         Ok(Self {
             number: row.try_get("number")?,
@@ -100,6 +130,25 @@ impl Attribute {
             ColumnKind::Uuid => true,
             ColumnKind::Text { .. } => self.type_name != "bpchar",
             _ => false,
+        }
+    }
+}
+
+/// A type that is no domain, as the catalog describes it: a column's own, or that of the elements of
+/// its array, which has no name where the column is no array.
+struct Described {
+    name: Option<String>,
+    builtin: Option<bool>,
+    modifier: Option<i32>,
+    labels: Option<Vec<String>>,
+}
+
+impl Described {
+    /// What it holds; `None` where that is not known here.
+    fn kind(self) -> Option<ColumnKind> {
+        match self.labels {
+            Some(labels) => Some(ColumnKind::Enum { labels }),
+            None => base_kind(&self.name?, self.builtin?, self.modifier?),
         }
     }
 }

@@ -156,6 +156,61 @@ fn values_stand_for_each_other() {
 }
 
 #[test]
+fn a_name_that_notion_does_not_know_is_written_only_where_the_spec_says_so() {
+    let unknown = Err(FieldReason::UnknownOption);
+    let written = |kind: PropertyType, values, on_unknown, name: &str| {
+        let mut field = status(values, on_unknown);
+        field.property.kind = kind;
+        field.property.options = vec!["Known".into()];
+        notion(&ColumnValue::Text(name.into()), &field)
+    };
+    let listed: &[(&str, Option<&str>)] = &[("In progress", Some("BUSY"))];
+    let (reject, pass) = (OnUnknownValue::Reject, OnUnknownValue::Pass);
+    for kind in [PropertyType::Select, PropertyType::Status] {
+        let of = |values, on_unknown, name| written(kind.clone(), values, on_unknown, name);
+        assert_eq!(of(listed, reject, "BUSY"), Ok(choice("In progress")));
+        assert_eq!(of(listed, reject, "Known"), unknown);
+        assert_eq!(of(listed, pass, "Known"), Ok(choice("Known")));
+        assert_eq!(of(&[], reject, "Known"), Ok(choice("Known")));
+        assert_eq!(of(&[], reject, "New"), unknown);
+        assert_eq!(of(&[], pass, "New, or not"), unknown);
+    }
+    assert_eq!(
+        written(PropertyType::Select, &[], pass, "New"),
+        Ok(choice("New"))
+    );
+    assert_eq!(written(PropertyType::Status, &[], pass, "New"), unknown);
+}
+
+#[test]
+fn an_option_of_a_set_stays_while_it_means_the_same() {
+    let values = [
+        ("In progress", Some("BUSY")),
+        ("Doing", Some("BUSY")),
+        ("None", None),
+    ];
+    let mut field = status(&values, OnUnknownValue::Reject);
+    field.property.kind = PropertyType::MultiSelect;
+    let element = Box::new(ColumnKind::Text { max_chars: None });
+    field.column.kind = ColumnKind::Array { element };
+    let names =
+        |names: &[&str]| PropertyValue::Names(names.iter().map(|&name| name.to_owned()).collect());
+    let held = |text: &str| ColumnValue::parse(&field.column.kind, Some(text));
+    let page = names(&["Doing", "None"]);
+    assert_eq!(column(&page, &field), Ok(held("{BUSY,NULL}")));
+    let both = names(&["Doing", "In progress"]);
+    assert_eq!(column(&both, &field), Ok(held("{BUSY}")));
+    assert_eq!(notion(&held("{BUSY}"), &field), Ok(names(&["In progress"])));
+    let beside = |text: &str, page: &PropertyValue| notion_beside(&held(text), &field, page);
+    assert_eq!(beside("{BUSY}", &page), Ok(names(&["Doing"])));
+    assert_eq!(
+        beside("{NULL,BUSY}", &names(&[])),
+        Ok(names(&["None", "In progress"]))
+    );
+    assert_eq!(beside("{OTHER}", &page), Err(FieldReason::UnknownOption));
+}
+
+#[test]
 fn an_unlisted_option_passes_where_the_spec_says_so_or_lists_nothing() {
     let listed = status(&[("A", Some("a"))], OnUnknownValue::Pass);
     assert_eq!(

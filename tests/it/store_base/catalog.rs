@@ -133,15 +133,19 @@ async fn every_type_is_described() {
              CREATE DOMAIN public.short AS varchar(10);
              CREATE DOMAIN public.shorter AS public.short NOT NULL;
              CREATE DOMAIN public.feeling AS public.mood;
+             CREATE DOMAIN public.feelings AS public.mood[] NOT NULL;
              CREATE TABLE public.t (
                  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, page varchar(36),
                  a text NOT NULL, b varchar(20), c char(3), d public.shorter, e public.feeling,
                  f boolean, g smallint, h integer, i numeric, j numeric(10,2), k real,
                  l double precision, m date, n timestamp(0), o timestamptz(3), p uuid, q jsonb,
-                 r text[], s integer GENERATED ALWAYS AS (g + 1) STORED, t timestamptz, u bpchar)",
+                 r text[], r2 varchar(20)[], r3 uuid[], r4 public.feeling[], r5 public.feelings,
+                 r6 public.short[], r7 numeric(10,2)[], r8 timestamptz(0)[], r9 point[],
+                 r10 int2vector, s integer GENERATED ALWAYS AS (g + 1) STORED, t timestamptz, u bpchar)",
         )
         .await;
-    let names: Vec<String> = ('a'..='u').map(String::from).collect();
+    let letters = ('a'..='u').map(String::from);
+    let names: Vec<String> = letters.chain((2..=10).map(|n| format!("r{n}"))).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let handle = look(&database, &plan("public", "t", "page", &names))
         .await
@@ -152,12 +156,15 @@ async fn every_type_is_described() {
     let mood = ColumnKind::Enum {
         labels: vec!["sad".into(), "meh".into(), "ok".into()],
     };
+    let array = |element| ColumnKind::Array {
+        element: Box::new(element),
+    };
     let expected = [
         ("a", text(None)),
         ("b", text(Some(20))),
         ("c", text(Some(3))),
         ("d", text(Some(10))),
-        ("e", mood),
+        ("e", mood.clone()),
         ("f", ColumnKind::Boolean),
         ("g", ColumnKind::Integer { bits: 16 }),
         ("h", ColumnKind::Integer { bits: 32 }),
@@ -175,7 +182,21 @@ async fn every_type_is_described() {
         ("o", ColumnKind::TimestampTz { precision: 3 }),
         ("p", ColumnKind::Uuid),
         ("q", ColumnKind::Json),
-        ("r", ColumnKind::Other("text[]".into())),
+        ("r", array(text(None))),
+        ("r2", array(text(Some(20)))),
+        ("r3", array(ColumnKind::Uuid)),
+        ("r4", array(mood.clone())),
+        ("r5", array(mood)),
+        ("r6", array(text(Some(10)))),
+        (
+            "r7",
+            array(ColumnKind::Numeric {
+                declared: Some((10, 2)),
+            }),
+        ),
+        ("r8", array(ColumnKind::TimestampTz { precision: 0 })),
+        ("r9", ColumnKind::Other("point[]".into())),
+        ("r10", ColumnKind::Other("int2vector".into())),
         ("s", ColumnKind::Integer { bits: 32 }),
         ("t", ColumnKind::TimestampTz { precision: 6 }),
         ("u", text(None)),
@@ -185,6 +206,9 @@ async fn every_type_is_described() {
     }
     assert_eq!(handle.columns["d"].type_sql, "\"pg_catalog\".\"varchar\"");
     assert_eq!(handle.columns["e"].type_sql, "\"public\".\"mood\"");
+    assert_eq!(handle.columns["r2"].type_sql, "\"pg_catalog\".\"_varchar\"");
+    assert_eq!(handle.columns["r5"].type_sql, "\"public\".\"_mood\"");
+    assert!(handle.columns["r4"].nullable && !handle.columns["r5"].nullable);
     assert!(!handle.columns["a"].nullable && !handle.columns["d"].nullable);
     assert!(handle.columns["b"].nullable && handle.columns["s"].generated);
 }

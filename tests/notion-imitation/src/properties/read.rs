@@ -162,7 +162,7 @@ impl View<'_> {
             }
             (Kind::Button, _) => json!({}),
             (Kind::Checkbox, value) => json!(value.is_some()),
-            (Kind::Rollup, value) => self.rollup(state, property, value),
+            (Kind::Rollup, value) => self.rollup(state, property, value, cut),
             (_, Some(Value::Text(text))) => json!(self.text(text, cut)),
             (_, Some(Value::Number(number))) => number_json(*number),
             (_, Some(Value::Choice(index))) => choice_json(property, *index),
@@ -206,7 +206,13 @@ impl View<'_> {
         runs
     }
 
-    fn rollup(&self, state: &Snapshot, property: &Property, value: Option<&Value>) -> Json {
+    fn rollup(
+        &self,
+        state: &Snapshot,
+        property: &Property,
+        value: Option<&Value>,
+        cut: bool,
+    ) -> Json {
         let function = property
             .config
             .get("function")
@@ -231,6 +237,10 @@ impl View<'_> {
             } else {
                 Json::Null
             };
+        }
+        // Pages and queries compute it from the related pages that they show.
+        if let (true, Some(Json::Array(elements))) = (cut, rollup.get_mut("array")) {
+            elements.truncate(self.limit(self.world.switches.relation_limit));
         }
         if rollup.get("function").is_none() {
             rollup["function"] = function;
