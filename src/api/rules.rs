@@ -125,3 +125,16 @@ pub const PROPERTY: CelRule = (
     "self != 'id:' && !self.contains('\\u0000')",
     "must name a property: write its name as Notion shows it, or id: followed by the property's id",
 );
+
+/// A field may do less than its binding, never more.
+pub const DIRECTION_NARROWER: CelRule = (
+    "self.direction == 'TwoWay' || self.properties.all(p, !has(p.direction) || p.direction == self.direction)",
+    "a property's direction can only be narrower than the binding's: leave it out, or set spec.direction to TwoWay and a direction on each property that goes one way",
+);
+
+/// Two columns that write one property would overwrite each other for ever. Reading it into several
+/// is fine.
+pub const ONE_COLUMN_WRITES: CelRule = (
+    "self.direction == 'ToPostgres' || self.properties.all(p, (has(p.direction) && p.direction == 'ToPostgres') || self.properties.exists_one(q, q.property == p.property && !(has(q.direction) && q.direction == 'ToPostgres')))",
+    "a property that is written to Notion takes its value from one column: remove the other entries of that property, or set their direction to ToPostgres",
+);

@@ -114,7 +114,12 @@ use super::status::NotionSyncBindingStatus;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::PAGE_ID_NOT_MAPPED, validation = rules::UPDATED_AT_NOT_MAPPED)]
+#[x_kube(
+    validation = rules::PAGE_ID_NOT_MAPPED,
+    validation = rules::UPDATED_AT_NOT_MAPPED,
+    validation = rules::DIRECTION_NARROWER,
+    validation = rules::ONE_COLUMN_WRITES
+)]
 pub struct NotionSyncBindingSpec {
     /// The Notion side.
     pub notion: NotionSpec,
@@ -253,9 +258,17 @@ pub struct PropertySpec {
     /// What to do with a name that values does not list.
     #[serde(default)]
     pub on_unknown_value: OnUnknownValue,
+    /// Which side follows in this field; the binding's direction if left out. Under TwoWay one of
+    /// the others narrows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// Who wins a conflict in this field; the binding's conflictPolicy if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_policy: Option<ConflictPolicy>,
+    /// Whether a write to Notion may destroy what the column cannot hold: mentions, equations and
+    /// links of a text, the end of a date.
+    #[serde(default)]
+    pub on_lossy_write: OnLossyWrite,
 }
 
 /// The name of an option and the value that stands for it.
@@ -278,6 +291,10 @@ pub enum Direction {
     /// Notion's edits go to Postgres.
     #[default]
     ToPostgres,
+    /// Postgres' edits go to Notion.
+    ToNotion,
+    /// Both.
+    TwoWay,
 }
 
 /// Who wins where both sides changed, or where nobody knows.
@@ -300,6 +317,8 @@ pub enum DriftPolicy {
     /// Show it.
     #[default]
     Report,
+    /// Write the other side's value over it.
+    Repair,
 }
 
 /// What to do with the name of an option that is not listed.
@@ -310,6 +329,16 @@ pub enum OnUnknownValue {
     Reject,
     /// Use the name as it is.
     Pass,
+}
+
+/// Whether a write to Notion may destroy what the column cannot hold.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLossyWrite {
+    /// The field is marked and the page keeps what it has.
+    #[default]
+    Reject,
+    /// The column's value is written.
+    Overwrite,
 }
 
 /// A way to authenticate a webhook.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use kube::ResourceExt;
 
 use super::conditions::Problem;
@@ -90,7 +91,7 @@ pub fn validate(
     let asks_unverified = (spec.webhook.iter())
         .any(|webhook| webhook.authentication.contains(&api::Authentication::None));
     Ok(ValidatedBinding {
-        plan: plan(binding)?,
+        plan: plan(binding, interval)?,
         source: source(&spec.notion)?,
         token: (&spec.notion.token_secret_ref).into(),
         connection: (&spec.postgres.connection_secret_ref).into(),
@@ -159,7 +160,7 @@ fn webhook_plan(
     })
 }
 
-fn plan(binding: &NotionSyncBinding) -> Result<BindingPlan, Problem> {
+fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, Problem> {
     let spec = &binding.spec;
     let postgres = &spec.postgres;
     let name = |field: &str, name: &str| identifier(&format!("spec.postgres.{field}"), name);
@@ -175,18 +176,21 @@ fn plan(binding: &NotionSyncBinding) -> Result<BindingPlan, Problem> {
             .map(|column| name("updatedAtColumn", column))
             .transpose()?,
         audit_table: name("auditTable", &postgres.audit_table)?,
-        direction: match spec.direction {
-            api::Direction::ToPostgres => Direction::ToPostgres,
-        },
+        direction: direction(spec.direction),
         drift_policy: match spec.drift_policy {
             api::DriftPolicy::Report => DriftPolicy::Report,
+            api::DriftPolicy::Repair => DriftPolicy::Repair,
         },
-        policies: Policies::default(),
+        policies: Policies {
+            interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
+            ..Policies::default()
+        },
         fields: (spec.properties.iter())
-            .map(|property| field(property, spec.conflict_policy))
+            .map(|property| field(property, spec))
             .collect::<Result<_, _>>()?,
     };
     columns_fit(&plan)?;
+    directions_fit(&plan)?;
     Ok(plan)
 }
 
@@ -215,13 +219,47 @@ fn columns_fit(plan: &BindingPlan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn field(property: &PropertySpec, default: api::ConflictPolicy) -> Result<FieldMapping, Problem> {
-    if property.property.is_empty() || property.property == "id:" {
-        return Err(invalid("spec.properties", rules::PROPERTY.1));
+/// The rules between directions, likewise.
+fn directions_fit(plan: &BindingPlan) -> Result<(), Problem> {
+    let narrower = |field: &FieldMapping| {
+        plan.direction == Direction::TwoWay || field.direction == plan.direction
+    };
+    if !plan.fields.iter().all(narrower) {
+        return Err(invalid("spec.properties", rules::DIRECTION_NARROWER.1));
     }
+    let writes = |field: &&FieldMapping| field.direction.writes_notion();
+    let written: Vec<_> = (plan.fields.iter().filter(writes))
+        .map(|field| &field.property)
+        .collect();
+    let twice = (written.iter().enumerate()).any(|(index, it)| written[..index].contains(it));
+    if twice {
+        return Err(invalid("spec.properties", rules::ONE_COLUMN_WRITES.1));
+    }
+    Ok(())
+}
+
+const fn direction(direction: api::Direction) -> Direction {
+    match direction {
+        api::Direction::ToPostgres => Direction::ToPostgres,
+        api::Direction::ToNotion => Direction::ToNotion,
+        api::Direction::TwoWay => Direction::TwoWay,
+    }
+}
+
+fn selector(path: &str, property: &str) -> Result<PropertySelector, Problem> {
+    if property.is_empty() || property == "id:" {
+        return Err(invalid(path, rules::PROPERTY.1));
+    }
+    Ok(PropertySelector::parse(property))
+}
+
+fn field(
+    property: &PropertySpec,
+    spec: &api::NotionSyncBindingSpec,
+) -> Result<FieldMapping, Problem> {
     Ok(FieldMapping {
         column: identifier("spec.properties", &property.column)?,
-        property: PropertySelector::parse(&property.property),
+        property: selector("spec.properties", &property.property)?,
         values: (property.values.iter())
             .map(|pair| ValuePair {
                 notion: pair.notion.clone(),
@@ -232,9 +270,12 @@ fn field(property: &PropertySpec, default: api::ConflictPolicy) -> Result<FieldM
             api::OnUnknownValue::Reject => OnUnknownValue::Reject,
             api::OnUnknownValue::Pass => OnUnknownValue::Pass,
         },
-        direction: Direction::ToPostgres,
-        on_lossy_write: OnLossyWrite::Reject,
-        conflict_policy: match property.conflict_policy.unwrap_or(default) {
+        direction: direction(property.direction.unwrap_or(spec.direction)),
+        on_lossy_write: match property.on_lossy_write {
+            api::OnLossyWrite::Reject => OnLossyWrite::Reject,
+            api::OnLossyWrite::Overwrite => OnLossyWrite::Overwrite,
+        },
+        conflict_policy: match property.conflict_policy.unwrap_or(spec.conflict_policy) {
             api::ConflictPolicy::NewestWins => ConflictPolicy::NewestWins,
             api::ConflictPolicy::NotionWins => ConflictPolicy::NotionWins,
             api::ConflictPolicy::PostgresWins => ConflictPolicy::PostgresWins,
@@ -252,126 +293,4 @@ fn identifier(path: &str, name: &str) -> Result<String, Problem> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn binding(change: impl FnOnce(&mut Value)) -> NotionSyncBinding {
-        let mut object = json!({
-            "apiVersion": "notionsync.dev/v1alpha1",
-            "kind": "NotionSyncBinding",
-            "metadata": { "name": "projects", "namespace": "team-a" },
-            "spec": {
-                "notion": {
-                    "dataSourceId": "71c7c1b0-0b3e-4a55-8b0c-7d8f5a0c2e10",
-                    "tokenSecretRef": { "name": "notion" },
-                },
-                "webhook": { "verificationTokenSecretRef": { "name": "hook" } },
-                "postgres": {
-                    "connectionSecretRef": { "name": "db" },
-                    "table": "projects",
-                    "pageIdColumn": "notionPageId",
-                },
-                "interval": "5m",
-                "fullScanInterval": "6h",
-                "conflictPolicy": "Manual",
-                "properties": [
-                    { "column": "name", "property": "Name" },
-                    { "column": "status", "property": "id:a%3Ab", "conflictPolicy": "NotionWins",
-                      "values": [{ "notion": "Done", "postgres": null }] },
-                ],
-            },
-        });
-        change(&mut object);
-        serde_json::from_value(object).unwrap()
-    }
-
-    fn refused(change: impl FnOnce(&mut Value)) -> Problem {
-        validate(&binding(change), false).unwrap_err()
-    }
-
-    #[test]
-    fn defaults_and_inheritance_are_applied() {
-        let valid = validate(&binding(|_| ()), false).unwrap();
-        let plan = &valid.plan;
-        assert_eq!(
-            (&*plan.schema, &*plan.audit_table),
-            ("public", "audit_logs")
-        );
-        assert_eq!(valid.token.key, "token");
-        assert_eq!(valid.connection.key, "uri");
-        assert_eq!(valid.interval, Duration::from_mins(5));
-        assert_eq!(valid.full_scan_interval, Duration::from_hours(6));
-        let policies: Vec<_> = plan.fields.iter().map(|f| f.conflict_policy).collect();
-        assert_eq!(
-            policies,
-            [ConflictPolicy::Manual, ConflictPolicy::NotionWins]
-        );
-        assert_eq!(plan.fields[1].values[0].postgres, None);
-        let webhook = valid.webhook.unwrap();
-        assert_eq!(
-            webhook.verification_tokens.unwrap().key,
-            "verification-token"
-        );
-        assert!(webhook.shared_secret.is_none() && !webhook.unverified);
-    }
-
-    #[test]
-    fn what_an_older_schema_let_through_is_refused() {
-        let cases = [
-            ("spec.interval", "/spec/interval", json!("9s")),
-            (
-                "spec.fullScanInterval",
-                "/spec/fullScanInterval",
-                json!("soon"),
-            ),
-            ("spec.notion", "/spec/notion/dataSourceId", Value::Null),
-            (
-                "spec.notion.dataSourceId",
-                "/spec/notion/dataSourceId",
-                json!("x"),
-            ),
-            (
-                "spec.postgres.table",
-                "/spec/postgres/table",
-                json!("ä".repeat(32)),
-            ),
-            ("spec.postgres", "/spec/postgres/table", json!("audit_logs")),
-            (
-                "spec.properties",
-                "/spec/properties/0/column",
-                json!("notionPageId"),
-            ),
-            (
-                "spec.properties",
-                "/spec/properties/0/property",
-                json!("id:"),
-            ),
-            ("spec.properties", "/spec/properties", json!([])),
-            (
-                "spec.webhook",
-                "/spec/webhook",
-                json!({ "authentication": ["SharedSecret"] }),
-            ),
-        ];
-        for (path, pointer, value) in cases {
-            let problem = refused(|o| *o.pointer_mut(pointer).unwrap() = value);
-            assert_eq!(problem.reason, Reason::InvalidSpec);
-            assert!(
-                problem.remedy.starts_with(&format!("{path}: ")),
-                "{problem:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn unverified_events_need_the_operators_consent() {
-        let open = binding(|o| o["spec"]["webhook"] = json!({ "authentication": ["None"] }));
-        let closed = validate(&open, false).unwrap();
-        assert_eq!(closed.refused.unwrap().reason, Reason::UnverifiedNotAllowed);
-        assert!(!closed.webhook.unwrap().unverified);
-        let allowed = validate(&open, true).unwrap();
-        assert!(allowed.refused.is_none() && allowed.webhook.unwrap().unverified);
-    }
-}
+mod tests;

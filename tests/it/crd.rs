@@ -236,6 +236,7 @@ async fn defaults_are_written_out() {
         "/conflictPolicy": "NewestWins",
         "/driftPolicy": "Report",
         "/properties/0/onUnknownValue": "Reject",
+        "/properties/0/onLossyWrite": "Reject",
         "/properties/1/values/0/postgres": null,
         "/interval": "5m",
         "/fullScanInterval": "6h",
@@ -244,7 +245,10 @@ async fn defaults_are_written_out() {
     for (pointer, value) in expected.as_object().unwrap() {
         assert_eq!(stored["spec"].pointer(pointer), Some(value), "{pointer}");
     }
-    assert_eq!(stored["spec"].pointer("/properties/0/conflictPolicy"), None);
+    for inherited in ["conflictPolicy", "direction"] {
+        let pointer = format!("/properties/0/{inherited}");
+        assert_eq!(stored["spec"].pointer(&pointer), None, "{pointer}");
+    }
 }
 
 /// A spec that is applied again and again, as a tool that watches a repository does, stays one generation.
