@@ -21,6 +21,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::policies::LinkingSpec;
 use super::rules;
 use super::secret_ref::{
     CaSecretRef, ConnectionSecretRef, SharedSecretRef, TokenSecretRef, VerificationTokenSecretRef,
@@ -118,7 +119,8 @@ use super::status::NotionSyncBindingStatus;
     validation = rules::PAGE_ID_NOT_MAPPED,
     validation = rules::UPDATED_AT_NOT_MAPPED,
     validation = rules::DIRECTION_NARROWER,
-    validation = rules::ONE_COLUMN_WRITES
+    validation = rules::ONE_COLUMN_WRITES,
+    validation = rules::PAGE_ID_IS_NO_KEY
 )]
 pub struct NotionSyncBindingSpec {
     /// The Notion side.
@@ -138,6 +140,9 @@ pub struct NotionSyncBindingSpec {
     #[schemars(length(min = 1, max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
     pub properties: Vec<PropertySpec>,
+    /// How pages and rows find each other. The operator writes pageIdColumn in every direction.
+    #[serde(default)]
+    pub linking: LinkingSpec,
     /// What to do with a change on the side that is read-only here.
     #[serde(default)]
     pub drift_policy: DriftPolicy,

@@ -4,6 +4,8 @@
 //! because an older schema may be installed or a stored object may be older than a rule; what fails
 //! then is `Stalled`, with the same remedy.
 
+mod policies;
+
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -182,6 +184,7 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
             api::DriftPolicy::Repair => DriftPolicy::Repair,
         },
         policies: Policies {
+            linking: policies::linking(&spec.linking, &postgres.page_id_column)?,
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             ..Policies::default()
         },

@@ -234,6 +234,7 @@ async fn defaults_are_written_out() {
         "/postgres/auditTable": "audit_logs",
         "/direction": "ToPostgres",
         "/conflictPolicy": "NewestWins",
+        "/linking": { "onUnlinkedPage": "Ignore", "onUnlinkedRow": "Ignore" },
         "/driftPolicy": "Report",
         "/properties/0/onUnknownValue": "Reject",
         "/properties/0/onLossyWrite": "Reject",

@@ -1,0 +1,39 @@
+//! Linking, deletes, safety and mode: from the resource to the domain.
+
+use super::{identifier, invalid, selector};
+use crate::api::policies as api;
+use crate::api::rules;
+use crate::controller::conditions::Problem;
+use crate::sync::policy::{KeyMapping, Linking, OnUnlinkedPage, OnUnlinkedRow};
+
+pub(super) fn linking(spec: &api::LinkingSpec, page_id_column: &str) -> Result<Linking, Problem> {
+    let linking = Linking {
+        on_unlinked_page: match spec.on_unlinked_page {
+            api::OnUnlinkedPage::Ignore => OnUnlinkedPage::Ignore,
+            api::OnUnlinkedPage::Match => OnUnlinkedPage::Match,
+            api::OnUnlinkedPage::Insert => OnUnlinkedPage::Insert,
+        },
+        on_unlinked_row: match spec.on_unlinked_row {
+            api::OnUnlinkedRow::Ignore => OnUnlinkedRow::Ignore,
+            api::OnUnlinkedRow::Match => OnUnlinkedRow::Match,
+            api::OnUnlinkedRow::Create => OnUnlinkedRow::Create,
+        },
+        match_on: spec.match_on.iter().map(key).collect::<Result<_, _>>()?,
+    };
+    let needs_key = linking.on_unlinked_page == OnUnlinkedPage::Match
+        || linking.on_unlinked_row != OnUnlinkedRow::Ignore;
+    if needs_key && linking.match_on.is_empty() {
+        return Err(invalid("spec.linking", rules::KEY_NEEDED.1));
+    }
+    if linking.match_on.iter().any(|key| key.column == page_id_column) {
+        return Err(invalid("spec.linking", rules::PAGE_ID_IS_NO_KEY.1));
+    }
+    Ok(linking)
+}
+
+fn key(spec: &api::KeySpec) -> Result<KeyMapping, Problem> {
+    Ok(KeyMapping {
+        column: identifier("spec.linking.matchOn", &spec.column)?,
+        property: selector("spec.linking.matchOn", &spec.property)?,
+    })
+}
