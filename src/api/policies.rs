@@ -74,3 +74,38 @@ pub enum OnUnlinkedRow {
     /// Create a page for it.
     Create,
 }
+
+/// What follows a deletion on one side. It is carried out one interval after it was seen at the
+/// earliest, and only while the other side is as it was at the last agreement.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionSpec {
+    /// What to do with the row of a page that was moved to the trash.
+    #[serde(default)]
+    pub on_page_trashed: OnPageTrashed,
+    /// What to do with the page of a row that was deleted.
+    #[serde(default)]
+    pub on_row_deleted: OnRowDeleted,
+}
+
+/// What to do with the row of a page that was moved to the trash.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPageTrashed {
+    /// Show it.
+    #[default]
+    Ignore,
+    /// Set pageIdColumn to NULL.
+    Unlink,
+    /// Delete the row.
+    DeleteRow,
+}
+
+/// What to do with the page of a row that was deleted.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRowDeleted {
+    /// Show it.
+    #[default]
+    Ignore,
+    /// Move the page to the trash.
+    TrashPage,
+}

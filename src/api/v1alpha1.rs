@@ -21,7 +21,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policies::LinkingSpec;
+use super::policies::{DeletionSpec, LinkingSpec};
 use super::rules;
 use super::secret_ref::{
     CaSecretRef, ConnectionSecretRef, SharedSecretRef, TokenSecretRef, VerificationTokenSecretRef,
@@ -143,6 +143,9 @@ pub struct NotionSyncBindingSpec {
     /// How pages and rows find each other. The operator writes pageIdColumn in every direction.
     #[serde(default)]
     pub linking: LinkingSpec,
+    /// What follows a deletion on one side.
+    #[serde(default)]
+    pub deletion: DeletionSpec,
     /// What to do with a change on the side that is read-only here.
     #[serde(default)]
     pub drift_policy: DriftPolicy,

@@ -185,6 +185,7 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
         },
         policies: Policies {
             linking: policies::linking(&spec.linking, &postgres.page_id_column)?,
+            deletion: policies::deletion(spec.deletion),
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             ..Policies::default()
         },

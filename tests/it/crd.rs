@@ -235,6 +235,7 @@ async fn defaults_are_written_out() {
         "/direction": "ToPostgres",
         "/conflictPolicy": "NewestWins",
         "/linking": { "onUnlinkedPage": "Ignore", "onUnlinkedRow": "Ignore" },
+        "/deletion": { "onPageTrashed": "Ignore", "onRowDeleted": "Ignore" },
         "/driftPolicy": "Report",
         "/properties/0/onUnknownValue": "Reject",
         "/properties/0/onLossyWrite": "Reject",

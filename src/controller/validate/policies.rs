@@ -4,7 +4,9 @@ use super::{identifier, invalid, selector};
 use crate::api::policies as api;
 use crate::api::rules;
 use crate::controller::conditions::Problem;
-use crate::sync::policy::{KeyMapping, Linking, OnUnlinkedPage, OnUnlinkedRow};
+use crate::sync::policy::{
+    Deletion, KeyMapping, Linking, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
+};
 
 pub(super) fn linking(spec: &api::LinkingSpec, page_id_column: &str) -> Result<Linking, Problem> {
     let linking = Linking {
@@ -36,4 +38,18 @@ fn key(spec: &api::KeySpec) -> Result<KeyMapping, Problem> {
         column: identifier("spec.linking.matchOn", &spec.column)?,
         property: selector("spec.linking.matchOn", &spec.property)?,
     })
+}
+
+pub(super) const fn deletion(spec: api::DeletionSpec) -> Deletion {
+    Deletion {
+        on_page_trashed: match spec.on_page_trashed {
+            api::OnPageTrashed::Ignore => OnPageTrashed::Ignore,
+            api::OnPageTrashed::Unlink => OnPageTrashed::Unlink,
+            api::OnPageTrashed::DeleteRow => OnPageTrashed::DeleteRow,
+        },
+        on_row_deleted: match spec.on_row_deleted {
+            api::OnRowDeleted::Ignore => OnRowDeleted::Ignore,
+            api::OnRowDeleted::TrashPage => OnRowDeleted::TrashPage,
+        },
+    }
 }
