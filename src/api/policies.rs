@@ -109,3 +109,36 @@ pub enum OnRowDeleted {
     /// Move the page to the trash.
     TrashPage,
 }
+
+/// What is held until somebody approves it by annotation notionsync.dev/approve.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SafetySpec {
+    /// Deletions in percent of the linked pairs, on one side in 24 hours, but at least one; more
+    /// are held. 0 holds every deletion, 100 none.
+    #[serde(default = "default_max_delete_percent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_delete_percent: i32,
+    /// Linked pairs in percent whose filled values one pass may overwrite on one side, from 100
+    /// pairs on; a pass that would overwrite more is held as a whole.
+    #[serde(default = "default_max_change_percent")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_change_percent: i32,
+}
+
+impl Default for SafetySpec {
+    fn default() -> Self {
+        Self {
+            max_delete_percent: default_max_delete_percent(),
+            max_change_percent: default_max_change_percent(),
+        }
+    }
+}
+
+const fn default_max_delete_percent() -> i32 {
+    10
+}
+
+const fn default_max_change_percent() -> i32 {
+    50
+}

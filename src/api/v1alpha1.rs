@@ -21,7 +21,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policies::{DeletionSpec, LinkingSpec};
+use super::policies::{DeletionSpec, LinkingSpec, SafetySpec};
 use super::rules;
 use super::secret_ref::{
     CaSecretRef, ConnectionSecretRef, SharedSecretRef, TokenSecretRef, VerificationTokenSecretRef,
@@ -146,6 +146,9 @@ pub struct NotionSyncBindingSpec {
     /// What follows a deletion on one side.
     #[serde(default)]
     pub deletion: DeletionSpec,
+    /// What is held until it is approved.
+    #[serde(default)]
+    pub safety: SafetySpec,
     /// What to do with a change on the side that is read-only here.
     #[serde(default)]
     pub drift_policy: DriftPolicy,

@@ -186,6 +186,7 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
         policies: Policies {
             linking: policies::linking(&spec.linking, &postgres.page_id_column)?,
             deletion: policies::deletion(spec.deletion),
+            safety: policies::safety(spec.safety)?,
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             ..Policies::default()
         },

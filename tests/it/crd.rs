@@ -236,6 +236,7 @@ async fn defaults_are_written_out() {
         "/conflictPolicy": "NewestWins",
         "/linking": { "onUnlinkedPage": "Ignore", "onUnlinkedRow": "Ignore" },
         "/deletion": { "onPageTrashed": "Ignore", "onRowDeleted": "Ignore" },
+        "/safety": { "maxDeletePercent": 10, "maxChangePercent": 50 },
         "/driftPolicy": "Report",
         "/properties/0/onUnknownValue": "Reject",
         "/properties/0/onLossyWrite": "Reject",

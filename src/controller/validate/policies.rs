@@ -6,6 +6,7 @@ use crate::api::rules;
 use crate::controller::conditions::Problem;
 use crate::sync::policy::{
     Deletion, KeyMapping, Linking, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
+    Safety,
 };
 
 pub(super) fn linking(spec: &api::LinkingSpec, page_id_column: &str) -> Result<Linking, Problem> {
@@ -52,4 +53,15 @@ pub(super) const fn deletion(spec: api::DeletionSpec) -> Deletion {
             api::OnRowDeleted::TrashPage => OnRowDeleted::TrashPage,
         },
     }
+}
+
+pub(super) fn safety(spec: api::SafetySpec) -> Result<Safety, Problem> {
+    let percent = |field: &str, value: i32| {
+        let percent = u8::try_from(value).ok().filter(|percent| *percent <= 100);
+        percent.ok_or_else(|| invalid(&format!("spec.safety.{field}"), "write a number from 0 to 100"))
+    };
+    Ok(Safety {
+        max_delete_percent: percent("maxDeletePercent", spec.max_delete_percent)?,
+        max_change_percent: percent("maxChangePercent", spec.max_change_percent)?,
+    })
 }
