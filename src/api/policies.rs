@@ -142,3 +142,13 @@ const fn default_max_delete_percent() -> i32 {
 const fn default_max_change_percent() -> i32 {
     50
 }
+
+/// Whether passes act.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// They do.
+    #[default]
+    Sync,
+    /// They write nothing to Notion, to the bound table or to the audit table.
+    DryRun,
+}

@@ -21,7 +21,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policies::{DeletionSpec, LinkingSpec, SafetySpec};
+use super::policies::{DeletionSpec, LinkingSpec, Mode, SafetySpec};
 use super::rules;
 use super::secret_ref::{
     CaSecretRef, ConnectionSecretRef, SharedSecretRef, TokenSecretRef, VerificationTokenSecretRef,
@@ -152,6 +152,9 @@ pub struct NotionSyncBindingSpec {
     /// What to do with a change on the side that is read-only here.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
+    /// Whether passes act, or only plan: status.plan and the admin API show what they would do.
+    #[serde(default)]
+    pub mode: Mode,
     /// How often pages edited since the last pass are read; at least 10s.
     #[serde(default = "default_interval")]
     #[schemars(length(max = rules::DURATION_MAX))]

@@ -187,6 +187,7 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
             linking: policies::linking(&spec.linking, &postgres.page_id_column)?,
             deletion: policies::deletion(spec.deletion),
             safety: policies::safety(spec.safety)?,
+            mode: policies::mode(spec.mode),
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             ..Policies::default()
         },

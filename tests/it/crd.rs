@@ -241,6 +241,7 @@ async fn defaults_are_written_out() {
         "/properties/0/onUnknownValue": "Reject",
         "/properties/0/onLossyWrite": "Reject",
         "/properties/1/values/0/postgres": null,
+        "/mode": "Sync",
         "/interval": "5m",
         "/fullScanInterval": "6h",
         "/suspend": false,

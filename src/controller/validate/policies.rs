@@ -5,7 +5,7 @@ use crate::api::policies as api;
 use crate::api::rules;
 use crate::controller::conditions::Problem;
 use crate::sync::policy::{
-    Deletion, KeyMapping, Linking, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
+    Deletion, KeyMapping, Linking, Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
     Safety,
 };
 
@@ -64,4 +64,11 @@ pub(super) fn safety(spec: api::SafetySpec) -> Result<Safety, Problem> {
         max_delete_percent: percent("maxDeletePercent", spec.max_delete_percent)?,
         max_change_percent: percent("maxChangePercent", spec.max_change_percent)?,
     })
+}
+
+pub(super) const fn mode(spec: api::Mode) -> Mode {
+    match spec {
+        api::Mode::Sync => Mode::Sync,
+        api::Mode::DryRun => Mode::DryRun,
+    }
 }
