@@ -191,6 +191,11 @@ pub struct NotionSpec {
     pub database_id: Option<String>,
     /// The Secret that holds the token of the Notion connection.
     pub token_secret_ref: TokenSecretRef,
+    /// The filter object of Notion's API; pages outside it are left alone. Leaving it is no
+    /// deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub filter: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// How Notion's events are received.
@@ -374,6 +379,11 @@ pub enum OnDatabaseError {
     Acknowledge,
     /// 503; Notion sends the event again.
     Retry,
+}
+
+/// An object whose fields are for Notion to judge.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
 fn default_interval() -> String {

@@ -189,7 +189,7 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
             safety: policies::safety(spec.safety)?,
             mode: policies::mode(spec.mode),
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
-            ..Policies::default()
+            filter: policies::filter(spec.notion.filter.as_ref())?,
         },
         fields: (spec.properties.iter())
             .map(|property| field(property, spec))

@@ -1,9 +1,12 @@
 //! Linking, deletes, safety and mode: from the resource to the domain.
 
+use serde_json::{Map, Value};
+
 use super::{identifier, invalid, selector};
 use crate::api::policies as api;
 use crate::api::rules;
 use crate::controller::conditions::Problem;
+use crate::sync::filter::PageFilter;
 use crate::sync::policy::{
     Deletion, KeyMapping, Linking, Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
     Safety,
@@ -39,6 +42,14 @@ fn key(spec: &api::KeySpec) -> Result<KeyMapping, Problem> {
         column: identifier("spec.linking.matchOn", &spec.column)?,
         property: selector("spec.linking.matchOn", &spec.property)?,
     })
+}
+
+/// The API's own shape is all that can be judged before Notion is asked.
+pub(super) fn filter(spec: Option<&Map<String, Value>>) -> Result<Option<Value>, Problem> {
+    let Some(filter) = spec else { return Ok(None) };
+    let parsed = PageFilter::parse(&Value::Object(filter.clone()));
+    let parsed = parsed.map_err(|error| invalid("spec.notion", &error.to_string()))?;
+    Ok(parsed.map(|filter| filter.as_json().clone()))
 }
 
 pub(super) const fn deletion(spec: api::DeletionSpec) -> Deletion {
