@@ -193,7 +193,9 @@ async fn bounds_hold() {
         ])
     };
     let largest = with((0..200).map(|n| property(n, 100)).collect());
-    for object in [largest, named(256)] {
+    let mut two_way = largest.clone();
+    two_way["spec"]["direction"] = "TwoWay".into();
+    for object in [largest, two_way, named(256)] {
         server.create(&object, true).await.unwrap();
     }
     let too_many = with((0..201).map(|n| property(n, 0)).collect());

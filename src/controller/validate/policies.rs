@@ -8,8 +8,8 @@ use crate::api::rules;
 use crate::controller::conditions::Problem;
 use crate::sync::filter::PageFilter;
 use crate::sync::policy::{
-    Deletion, KeyMapping, Linking, Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow,
-    Safety,
+    Deletion, KeyMapping, Linking, Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage,
+    OnUnlinkedRow, Safety,
 };
 
 pub(super) fn linking(spec: &api::LinkingSpec, page_id_column: &str) -> Result<Linking, Problem> {
@@ -31,7 +31,11 @@ pub(super) fn linking(spec: &api::LinkingSpec, page_id_column: &str) -> Result<L
     if needs_key && linking.match_on.is_empty() {
         return Err(invalid("spec.linking", rules::KEY_NEEDED.1));
     }
-    if linking.match_on.iter().any(|key| key.column == page_id_column) {
+    if linking
+        .match_on
+        .iter()
+        .any(|key| key.column == page_id_column)
+    {
         return Err(invalid("spec.linking", rules::PAGE_ID_IS_NO_KEY.1));
     }
     Ok(linking)
@@ -48,7 +52,7 @@ fn key(spec: &api::KeySpec) -> Result<KeyMapping, Problem> {
 pub(super) fn filter(spec: Option<&Map<String, Value>>) -> Result<Option<Value>, Problem> {
     let Some(filter) = spec else { return Ok(None) };
     let parsed = PageFilter::parse(&Value::Object(filter.clone()));
-    let parsed = parsed.map_err(|error| invalid("spec.notion", &error.to_string()))?;
+    let parsed = parsed.map_err(|error| invalid("spec.notion.filter", &error.to_string()))?;
     Ok(parsed.map(|filter| filter.as_json().clone()))
 }
 
@@ -69,7 +73,12 @@ pub(super) const fn deletion(spec: api::DeletionSpec) -> Deletion {
 pub(super) fn safety(spec: api::SafetySpec) -> Result<Safety, Problem> {
     let percent = |field: &str, value: i32| {
         let percent = u8::try_from(value).ok().filter(|percent| *percent <= 100);
-        percent.ok_or_else(|| invalid(&format!("spec.safety.{field}"), "write a number from 0 to 100"))
+        percent.ok_or_else(|| {
+            invalid(
+                &format!("spec.safety.{field}"),
+                "write a number from 0 to 100",
+            )
+        })
     };
     Ok(Safety {
         max_delete_percent: percent("maxDeletePercent", spec.max_delete_percent)?,

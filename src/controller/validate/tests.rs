@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sync::policy::{Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow};
 
 fn binding(change: impl FnOnce(&mut Value)) -> NotionSyncBinding {
     let mut object = json!({
@@ -20,10 +21,12 @@ fn binding(change: impl FnOnce(&mut Value)) -> NotionSyncBinding {
             },
             "interval": "5m",
             "fullScanInterval": "6h",
+            "direction": "TwoWay",
             "conflictPolicy": "Manual",
             "properties": [
                 { "column": "name", "property": "Name" },
                 { "column": "status", "property": "id:a%3Ab", "conflictPolicy": "NotionWins",
+                  "direction": "ToNotion", "onLossyWrite": "Overwrite",
                   "values": [{ "notion": "Done", "postgres": null }] },
             ],
         },
@@ -53,6 +56,12 @@ fn defaults_and_inheritance_are_applied() {
         policies,
         [ConflictPolicy::Manual, ConflictPolicy::NotionWins]
     );
+    let directions: Vec<_> = plan.fields.iter().map(|f| f.direction).collect();
+    assert_eq!(directions, [Direction::TwoWay, Direction::ToNotion]);
+    let lossy: Vec<_> = plan.fields.iter().map(|f| f.on_lossy_write).collect();
+    assert_eq!(lossy, [OnLossyWrite::Reject, OnLossyWrite::Overwrite]);
+    assert_eq!(plan.drift_policy, DriftPolicy::Report);
+    assert_eq!(plan.policies, Policies::default());
     assert_eq!(plan.fields[1].values[0].postgres, None);
     let webhook = valid.webhook.unwrap();
     assert_eq!(
@@ -94,6 +103,12 @@ fn what_an_older_schema_let_through_is_refused() {
             json!("id:"),
         ),
         ("spec.properties", "/spec/properties", json!([])),
+        ("spec.properties", "/spec/direction", json!("ToPostgres")),
+        (
+            "spec.properties",
+            "/spec/properties/0/property",
+            json!("id:a:b"),
+        ),
         (
             "spec.webhook",
             "/spec/webhook",
@@ -118,4 +133,65 @@ fn unverified_events_need_the_operators_consent() {
     assert!(!closed.webhook.unwrap().unverified);
     let allowed = validate(&open, true).unwrap();
     assert!(allowed.refused.is_none() && allowed.webhook.unwrap().unverified);
+}
+
+#[test]
+fn policies_are_carried_over() {
+    let binding = binding(|o| {
+        o["spec"]["linking"] = json!({
+            "onUnlinkedPage": "Insert", "onUnlinkedRow": "Create",
+            "matchOn": [{ "column": "slug", "property": "Slug" }],
+        });
+        o["spec"]["deletion"] = json!({ "onPageTrashed": "Unlink", "onRowDeleted": "TrashPage" });
+        o["spec"]["safety"] = json!({ "maxDeletePercent": 0 });
+        o["spec"]["mode"] = "DryRun".into();
+        o["spec"]["interval"] = "30s".into();
+        o["spec"]["notion"]["filter"] =
+            json!({ "property": "Live", "checkbox": { "equals": true } });
+    });
+    let policies = validate(&binding, false).unwrap().plan.policies;
+    assert_eq!(policies.linking.on_unlinked_page, OnUnlinkedPage::Insert);
+    assert_eq!(policies.linking.on_unlinked_row, OnUnlinkedRow::Create);
+    assert_eq!(policies.linking.match_on[0].column, "slug");
+    assert_eq!(policies.deletion.on_page_trashed, OnPageTrashed::Unlink);
+    assert_eq!(policies.deletion.on_row_deleted, OnRowDeleted::TrashPage);
+    let safety = policies.safety;
+    assert_eq!(
+        (safety.max_delete_percent, safety.max_change_percent),
+        (0, 50)
+    );
+    assert_eq!(policies.mode, Mode::DryRun);
+    assert_eq!(policies.interval, SignedDuration::from_secs(30));
+    assert_eq!(policies.filter.unwrap()["property"], "Live");
+}
+
+#[test]
+fn policies_that_cannot_be_acted_on_are_refused() {
+    let linking = |linking: Value| refused(|o| o["spec"]["linking"] = linking);
+    let cases = [
+        (
+            "spec.linking",
+            linking(json!({ "onUnlinkedRow": "Create" })),
+        ),
+        (
+            "spec.linking",
+            linking(json!({ "matchOn": [{ "column": "notionPageId", "property": "A" }] })),
+        ),
+        (
+            "spec.linking.matchOn",
+            linking(json!({ "matchOn": [{ "column": "a", "property": "id:" }] })),
+        ),
+        (
+            "spec.safety.maxDeletePercent",
+            refused(|o| o["spec"]["safety"] = json!({ "maxDeletePercent": 101 })),
+        ),
+        (
+            "spec.notion.filter",
+            refused(|o| o["spec"]["notion"]["filter"] = json!({ "and": [] })),
+        ),
+    ];
+    for (path, problem) in cases {
+        assert_eq!(problem.reason, Reason::InvalidSpec);
+        assert!(problem.remedy.starts_with(path), "{problem:?}");
+    }
 }
