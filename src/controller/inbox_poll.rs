@@ -1,5 +1,6 @@
-//! Finds events that another replica stored, events whose time has come, and databases that went
-//! away or came back: one question a second to each database, not to each binding.
+//! Finds events that another replica stored, events whose time has come, captured changes, and
+//! databases that went away or came back: one question a second to each database, not to each
+//! binding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,9 +10,12 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::ears::{self, Ears};
 use crate::metrics::StateLabel;
+use crate::store::StoreError;
+use crate::store::capture::{self, Due};
 use crate::store::connection::Fingerprint;
-use crate::store::inbox::InboxCounts;
+use crate::store::inbox::{Inbox, InboxCounts};
 use crate::sync::identity::BindingRef;
 
 /// How often a database is asked.
@@ -25,6 +29,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(10);
 pub async fn run(context: Arc<Context>) {
     let mut away: BTreeSet<Fingerprint> = BTreeSet::new();
     let mut upkept = Instant::now();
+    let mut ears = Ears::default();
     loop {
         let started = Instant::now();
         let databases = context.inboxes.by_database();
@@ -32,9 +37,19 @@ pub async fn run(context: Arc<Context>) {
         if upkeep {
             upkept = started;
         }
+        ears.retain(&databases);
         let asked = databases.iter().map(|(database, bindings)| {
-            let context = &context;
-            async move { (*database, bindings, ask(context, *database, upkeep).await) }
+            let inbox = context.inboxes.get(*database);
+            let hears = inbox
+                .as_ref()
+                .is_some_and(|inbox| ears.listen(&context, *database, inbox.pool()));
+            let question = Question {
+                cluster_id: context.cluster_id(),
+                bindings,
+                hears,
+                upkeep,
+            };
+            async move { (*database, bindings, ask(inbox, question).await) }
         });
         let mut counted = InboxCounts::default();
         for (database, bindings, answer) in join_all(asked).await {
@@ -52,8 +67,12 @@ pub async fn run(context: Arc<Context>) {
             if away.remove(&database) {
                 start_all(&context, bindings);
             }
-            for binding in answer.due {
-                context.nudges.events(&binding);
+            for due in answer.due {
+                if due.events {
+                    context.nudges.events(&due.binding);
+                } else if due.changes {
+                    ears::wake(&context, &due.binding);
+                }
             }
         }
         if upkeep {
@@ -71,40 +90,52 @@ pub async fn run(context: Arc<Context>) {
 
 #[derive(Default)]
 struct Answer {
-    due: Vec<BindingRef>,
+    due: Vec<Due>,
     counts: InboxCounts,
 }
 
-async fn ask(context: &Context, database: Fingerprint, upkeep: bool) -> Result<Answer, ()> {
-    let Some(inbox) = context.inboxes.get(database) else {
+/// What a database is asked, and by whom.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    cluster_id: &'a str,
+    /// The bindings that live there.
+    bindings: &'a BTreeSet<BindingRef>,
+    /// Whether announcements of captured changes are heard.
+    hears: bool,
+    upkeep: bool,
+}
+
+async fn ask(inbox: Option<Inbox>, question: Question<'_>) -> Result<Answer, ()> {
+    let Some(inbox) = inbox else {
         return Ok(Answer::default());
     };
     let asked = async {
-        let owners = inbox.owners_with_due_events(context.cluster_id()).await?;
+        let due = capture::due(inbox.pool(), question.cluster_id).await?;
+        arm(&inbox, &due, question).await?;
         let mut counts = InboxCounts::default();
-        if upkeep {
-            counts = inbox.counts(context.cluster_id()).await?;
+        if question.upkeep {
+            counts = inbox.counts(question.cluster_id).await?;
             inbox.prune().await?;
+            capture::prune(inbox.pool()).await?;
         }
-        Ok::<_, crate::store::StoreError>((owners, counts))
+        Ok::<_, StoreError>(Answer { due, counts })
     };
     let answer = tokio::time::timeout(PATIENCE, asked).await;
-    let (owners, counts) = answer.map_err(drop)?.map_err(drop)?;
-    let due = owners
-        .iter()
-        .filter_map(|owner| binding_of(owner))
-        .collect();
-    Ok(Answer { due, counts })
+    answer.map_err(drop)?.map_err(drop)
 }
 
-/// The binding of an owner, `<cluster id>/<namespace>/<name>`.
-fn binding_of(owner: &str) -> Option<BindingRef> {
-    let mut parts = owner.rsplitn(3, '/');
-    let (name, namespace) = (parts.next()?, parts.next()?);
-    Some(BindingRef {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    })
+/// Lets captured changes be announced where none waits and somebody hears it, and nowhere else.
+async fn arm(inbox: &Inbox, due: &[Due], question: Question<'_>) -> Result<(), StoreError> {
+    let captured = |wanted: fn(&Due) -> bool| -> Vec<i64> {
+        let chosen = due.iter().filter(|due| wanted(due));
+        let ours = chosen.filter(|due| question.bindings.contains(&due.binding));
+        ours.filter_map(|due| due.binding_id).collect()
+    };
+    capture::disarm(inbox.pool(), &captured(|due| due.changes && due.armed)).await?;
+    if question.hears {
+        capture::arm(inbox.pool(), &captured(|due| !due.changes && !due.armed)).await?;
+    }
+    Ok(())
 }
 
 fn start_all(context: &Context, bindings: &BTreeSet<BindingRef>) {

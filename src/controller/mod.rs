@@ -2,11 +2,12 @@
 //!
 //! A path to read: `watch` (one watch fills the store and starts passes) → `reconcile` (the stages of
 //! one pass) → `session` (opens both sides) → `engine` (the pass) → `publish` (status, events,
-//! metrics). Everything else here starts passes early: `secret_poll`, `inbox_poll`, `nudge`.
+//! metrics). Everything else here starts passes early: `secret_poll`, `inbox_poll`, `ears`, `nudge`.
 
 mod asked;
 pub mod conditions;
 pub mod context;
+pub mod ears;
 pub mod events;
 pub mod findings;
 pub mod inbox_poll;

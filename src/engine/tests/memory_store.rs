@@ -22,6 +22,7 @@ use crate::sync::mapping::TablePlan;
 use crate::sync::pair::{OwnEdit, OwnWrite, PairBase, PairHash, PairHead, RowRead};
 
 mod apply;
+mod changes;
 mod intents;
 mod port;
 
@@ -49,6 +50,11 @@ pub(super) enum StoreCall {
     SentIntent(i64),
     SettleIntent(i64),
     NoteOverwrites(Vec<i64>),
+    DueChanges,
+    SettleChanges(Vec<i64>),
+    OldestChange,
+    ChangesWaiting,
+    ReadRows(Vec<RowKey>),
 }
 
 /// How a call fails; made into a [`StoreError`] when it does.
@@ -143,6 +149,11 @@ pub(super) struct State {
     /// Rows of the bound table that were updated by us, one entry for each update.
     pub(super) written: Vec<RowKey>,
     pub(super) fenced: bool,
+    /// What was captured and is not settled.
+    pub(super) changes: Vec<changes::Captured>,
+    /// Whether capture fails: what users do from now on leaves no trace.
+    pub(super) capture_is_lost: bool,
+    last_change: i64,
     log: Vec<StoreCall>,
 }
 
@@ -254,6 +265,7 @@ pub(super) const fn is_write(call: &StoreCall) -> bool {
             | StoreCall::SentIntent(_)
             | StoreCall::SettleIntent(_)
             | StoreCall::NoteOverwrites(_)
+            | StoreCall::SettleChanges(_)
     )
 }
 

@@ -94,8 +94,6 @@ impl Ear {
 
     async fn listen(&self) -> Result<(), StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        // Otherwise it would keep the pool of a server that went away from being closed.
-        listener.ignore_pool_close_event(false);
         listener.listen(CHANNEL).await?;
         self.listens.store(true, Ordering::Release);
         // `None` is a connection that was lost.

@@ -16,30 +16,6 @@ pub struct InboxCounts {
 const PRUNE_BATCH: i64 = 1000;
 
 impl Inbox {
-    /// Owners of events that are due, for the leader's poll. It leaps from owner to owner in a
-    /// partial index and so costs by owners, not by events.
-    pub async fn owners_with_due_events(
-        &self,
-        cluster_id: &str,
-    ) -> Result<Vec<String>, StoreError> {
-        let owners = sqlx::query_scalar(
-            "WITH RECURSIVE leap (owner, due) AS (
-                 (SELECT owner, not_before FROM notion_sync.inbox
-                  WHERE state = 'pending' ORDER BY owner, not_before LIMIT 1)
-                 UNION ALL
-                 SELECT next.owner, next.not_before FROM leap, LATERAL (
-                     SELECT i.owner, i.not_before FROM notion_sync.inbox AS i
-                     WHERE i.state = 'pending' AND i.owner > leap.owner
-                     ORDER BY i.owner, i.not_before LIMIT 1) AS next)
-             SELECT owner FROM leap
-             WHERE due <= pg_catalog.clock_timestamp() AND pg_catalog.starts_with(owner, $1 || '/')",
-        )
-        .bind(cluster_id)
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(owners)
-    }
-
     /// Counts what waits; it reads every waiting row, so ask for it every few seconds at most.
     pub async fn counts(&self, cluster_id: &str) -> Result<InboxCounts, StoreError> {
         let (pending, deferred) = sqlx::query_as(

@@ -49,7 +49,10 @@ impl State {
         };
         let decided = plan_pair(plan, page, &row, base, &traces(own_write));
         base.extend(decided.settlements(plan));
+        let before = self.rows[index].clone();
         let changes = self.update(index, plan, page, &decided, base, rounding);
+        let after = self.rows[index].clone();
+        self.capture_update(&before, &after, now, true);
         let own_write = self.stamp(index, plan, &changes, own_write, now);
         let row = self.rows[index].read();
         let after = plan_pair(plan, page, &row, base, &traces(own_write));
