@@ -28,6 +28,8 @@ mod imitation_tests;
 #[cfg(test)]
 mod stub;
 #[cfg(test)]
+mod types_tests;
+#[cfg(test)]
 mod write_imitation_tests;
 #[cfg(test)]
 mod write_tests;

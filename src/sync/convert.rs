@@ -70,38 +70,42 @@ pub fn notion(value: &ColumnValue, field: &Field) -> Converted<PropertyValue> {
     })
 }
 
-/// What to write to Notion for `value`, given what the page has: as [`notion`], but an option of a
-/// multi-select that already maps to one of the values stays, also where another comes first in the
-/// list.
-pub fn notion_beside(
+/// What to write to Notion for `value`, given what the page has, if there is one: as [`notion`], but
+/// an option of a multi-select that already maps to one of the values stays, also where another
+/// comes first in the list; and only what Notion takes ([`writable`]).
+pub fn to_write(
     value: &ColumnValue,
     field: &Field,
-    on_page: &PropertyValue,
+    on_page: Option<&PropertyValue>,
 ) -> Converted<PropertyValue> {
-    match (&field.property.kind, on_page) {
-        (PropertyType::MultiSelect, PropertyValue::Names(names)) => {
-            lists::names(value, field, names).map(PropertyValue::Names)
+    let kind = &field.property.kind;
+    let value = match (kind, on_page) {
+        (PropertyType::MultiSelect, Some(PropertyValue::Names(names))) => {
+            PropertyValue::Names(lists::names(value, field, names)?)
         }
-        _ => notion(value, field),
-    }
+        _ => notion(value, field)?,
+    };
+    writable(&value, kind)?;
+    Ok(value)
 }
 
-/// Why a write from Postgres would destroy something of the page's value that the column cannot
-/// hold, if it would (`design/sync.md` §4, lossy writes).
-pub fn would_destroy(on_page: &PropertyValue, field: &Field) -> Option<FieldReason> {
+/// What a write of the column's value to Notion would destroy, because the column cannot hold it
+/// (`design/sync.md` §4): mentions, equations and links of a text, the end of a date over a scalar
+/// column, all but one of the pages or people over a column for one.
+pub fn destroyed(on_notion: &PropertyValue, field: &Field) -> Option<FieldReason> {
     let kind = &field.column.kind;
-    match on_page {
+    match on_notion {
         PropertyValue::Text { lossy: true, .. } => Some(FieldReason::FormattedText),
         PropertyValue::Date(Some(date)) if date.end.is_some() => {
-            let holds_both = matches!(
+            let is_scalar = matches!(
                 kind,
-                ColumnKind::DateRange | ColumnKind::TstzRange | ColumnKind::Json
+                ColumnKind::Date | ColumnKind::Timestamp { .. } | ColumnKind::TimestampTz { .. }
             );
-            (!holds_both).then_some(FieldReason::DateRange)
+            is_scalar.then_some(FieldReason::DateRange)
         }
         PropertyValue::Ids(ids) if ids.len() > 1 => {
-            let holds_all = matches!(kind, ColumnKind::Array { .. } | ColumnKind::Json);
-            (!holds_all).then_some(FieldReason::NotRepresentable)
+            let is_scalar = matches!(kind, ColumnKind::Uuid | ColumnKind::Text { .. });
+            is_scalar.then_some(FieldReason::NotRepresentable)
         }
         _ => None,
     }
@@ -155,22 +159,6 @@ pub fn is_empty(value: &PropertyValue) -> bool {
         V::UniqueId(id) => id.is_none(),
         V::List(elements) => elements.is_empty(),
         V::Raw(value) => value.is_null(),
-    }
-}
-
-/// What a write of the column's value to Notion would destroy, because the column cannot hold it:
-/// mentions, equations and links of a text, the end of a date over a scalar column.
-pub fn destroyed(on_notion: &PropertyValue, field: &Field) -> Option<FieldReason> {
-    match on_notion {
-        PropertyValue::Text { lossy: true, .. } => Some(FieldReason::FormattedText),
-        PropertyValue::Date(Some(date)) if date.end.is_some() => {
-            let is_scalar = matches!(
-                field.column.kind,
-                ColumnKind::Date | ColumnKind::Timestamp { .. } | ColumnKind::TimestampTz { .. }
-            );
-            is_scalar.then_some(FieldReason::DateRange)
-        }
-        _ => None,
     }
 }
 

@@ -21,6 +21,8 @@ mod write;
 
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_types;
 
 pub use payload::payload_page;
 pub use write::property_json;

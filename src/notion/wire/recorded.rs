@@ -13,7 +13,7 @@ use super::schema::{data_source, data_sources_of};
 use crate::sync::identity::PropertyId;
 use crate::sync::page::{DateOrTime, PropertyRead, PropertyType, PropertyValue};
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/notion-payloads")
 }
 

@@ -31,11 +31,10 @@ pub fn property_json(value: &PropertyValue, kind: &PropertyType) -> Option<Value
         (P::Url | P::Email | P::PhoneNumber, V::Line(line)) => {
             line.as_deref().filter(|line| !line.is_empty()).into()
         }
-        (P::Relation, V::Ids(ids)) => ids.iter().map(|id| json!({ "id": id })).collect(),
-        (P::People, V::Ids(ids)) => ids
-            .iter()
-            .map(|id| json!({ "object": "user", "id": id }))
-            .collect(),
+        // People may be groups, too, so nothing is said of what they are.
+        (P::Relation | P::People, V::Ids(ids)) => {
+            ids.iter().map(|id| json!({ "id": id })).collect()
+        }
         _ => return None,
     };
     Some(Value::Object(Map::from_iter([(
@@ -98,11 +97,7 @@ mod tests {
                 json!("a@b.example"),
             ),
             (P::Relation, V::Ids(vec![id]), json!([{"id": id}])),
-            (
-                P::People,
-                V::Ids(vec![id]),
-                json!([{"object": "user", "id": id}]),
-            ),
+            (P::People, V::Ids(vec![id]), json!([{"id": id}])),
             (P::Date, V::Date(None), json!(null)),
             (
                 P::Date,

@@ -532,7 +532,7 @@ fn ids_are_read_in_every_spelling() {
 #[test]
 fn what_a_column_cannot_hold_is_not_destroyed() {
     let text = ColumnKind::Text { max_chars: None };
-    let destroys = |value: &PropertyValue, kind, of| would_destroy(value, &field("f", kind, of));
+    let destroys = |value: &PropertyValue, kind, of| destroyed(value, &field("f", kind, of));
     let mention = PropertyValue::Text {
         plain: "@Ada".into(),
         lossy: true,

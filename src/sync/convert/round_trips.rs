@@ -175,7 +175,7 @@ proptest! {
         } else {
             // Options that share a value come back as the first of them, or as what the page has.
             prop_assert!(agree(&back.unwrap(), &held, &field));
-            let beside = notion_beside(&held, &field, &value).unwrap();
+            let beside = to_write(&held, &field, Some(&value)).unwrap();
             prop_assert!(agree(&beside, &held, &field));
             if matches!(value, PropertyValue::Names(_)) {
                 prop_assert!(same(&beside, &value));

@@ -201,7 +201,7 @@ fn an_option_of_a_set_stays_while_it_means_the_same() {
     let both = names(&["Doing", "In progress"]);
     assert_eq!(column(&both, &field), Ok(held("{BUSY}")));
     assert_eq!(notion(&held("{BUSY}"), &field), Ok(names(&["In progress"])));
-    let beside = |text: &str, page: &PropertyValue| notion_beside(&held(text), &field, page);
+    let beside = |text: &str, page: &PropertyValue| to_write(&held(text), &field, Some(page));
     assert_eq!(beside("{BUSY}", &page), Ok(names(&["Doing"])));
     assert_eq!(
         beside("{NULL,BUSY}", &names(&[])),
