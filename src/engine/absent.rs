@@ -49,7 +49,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         }
         for id in absent {
             self.settle_one(id, report).await?;
-            self.settle_events(report).await?;
+            self.settle_waiting(report).await?;
         }
         let recorded = self.store.recorded_pages().await?;
         let gone: Vec<PageId> = recorded

@@ -26,7 +26,10 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
     pub(super) async fn settle_events(&self, report: &mut PassReport) -> Result<(), EngineError> {
         // A queue of its own: what a scan found waits for the scan's end.
         let mut own = PassReport::default();
-        let settled = self.settle_inbox(&mut own).await;
+        let mut settled = self.settle_inbox(&mut own).await;
+        if settled.is_ok() {
+            settled = self.push_queued(Lane::Edit, &mut own).await;
+        }
         report.absorb(&own);
         settled
     }

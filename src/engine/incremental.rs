@@ -52,7 +52,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             if !sightings.is_empty() {
                 self.handle(sightings, report).await?;
             }
-            self.settle_events(report).await?;
+            self.settle_waiting(report).await?;
             request.cursor = answer.next_cursor;
             if request.cursor.is_none() {
                 break;

@@ -5,10 +5,12 @@
 //! meanwhile are settled between two of its steps, so that a scan of hours delays nobody's edit.
 
 mod absent;
+mod changes;
 mod events;
 mod failures;
 mod incremental;
 mod locks;
+mod outbound;
 mod pages;
 mod scan;
 #[cfg(test)]
@@ -22,7 +24,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::notion::{NotionApi, NotionError};
+use crate::notion::{NotionApi, NotionError, NotionWriter};
+use crate::store::changes::ChangeStore;
 use crate::store::intents::IntentStore;
 use crate::store::{BindingStore, Progress, StoreError};
 use crate::sync::identity::{PageId, PropertyId};
@@ -166,14 +169,14 @@ impl fmt::Debug for Clock {
 }
 
 /// Notion as the engine needs it: to read and to write.
-pub trait Notion: NotionApi {}
+pub trait Notion: NotionApi + NotionWriter {}
 
-impl<N: NotionApi> Notion for N {}
+impl<N: NotionApi + NotionWriter> Notion for N {}
 
 /// Postgres as the engine needs it: the pairs, the writes that were announced, the captured changes.
-pub trait Store: BindingStore + IntentStore {}
+pub trait Store: BindingStore + IntentStore + ChangeStore {}
 
-impl<S: BindingStore + IntentStore> Store for S {}
+impl<S: BindingStore + IntentStore + ChangeStore> Store for S {}
 
 /// One binding's engine: its plan and its two sides.
 #[derive(Debug)]
@@ -221,13 +224,15 @@ impl<'a, N: Notion, S: Store> Engine<'a, N, S> {
         scan: &mut Option<ScanState>,
     ) -> Result<PassReport, EngineError> {
         let mut report = PassReport::default();
-        self.settle_events(&mut report).await?;
+        self.settle_waiting(&mut report).await?;
+        self.settle_intents(&mut report).await?;
         let progress = self.store.progress().await?;
         match work {
             Work::Events => {}
             Work::Complete => self.scan(progress, scan, &mut report).await?,
             Work::Incremental => self.read_edits(progress, &mut report).await?,
         }
+        self.push_scanned(&mut report).await?;
         Ok(report)
     }
 

@@ -149,7 +149,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
                 answer = &mut query => return Ok(answer),
                 () = self.signals.events.notified() => {}
             }
-            let settling = self.settle_events(report);
+            let settling = self.settle_waiting(report);
             if let Some(answer) = answered_while(query.as_mut(), settling).await? {
                 return Ok(answer);
             }
@@ -170,7 +170,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         if !sightings.is_empty() {
             self.handle(sightings, report).await?;
         }
-        self.settle_events(report).await
+        self.settle_waiting(report).await
     }
 }
 

@@ -48,9 +48,7 @@ async fn create(client: &Client) -> Result<PageSnapshot, WriteError> {
 
 async fn update(client: &Client, terms: WriteTerms<'_>) -> Result<PageSnapshot, WriteError> {
     let wanted = [PropertyId::new("U`;C")];
-    client
-        .update_page(page_id(), &done(), &wanted, terms)
-        .await
+    client.update_page(page_id(), &done(), &wanted, terms).await
 }
 
 fn not_written(result: Result<PageSnapshot, WriteError>) -> NotionError {
@@ -151,7 +149,10 @@ async fn the_page_that_was_made_all_the_same_is_named() {
     for script in [Script::Answer(503, "", body.into_bytes()), ok(&unreadable)] {
         let stub = Stub::start(vec![script]).await;
         let before = Timestamp::now();
-        assert_eq!(committed(create(&stub.client).await, before), Some(page_id()));
+        assert_eq!(
+            committed(create(&stub.client).await, before),
+            Some(page_id())
+        );
     }
 }
 

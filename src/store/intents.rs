@@ -18,7 +18,9 @@ use crate::sync::page::{PropertyType, PropertyValue};
 use crate::sync::pair::{FieldBase, OwnEdit};
 
 /// How long a settled intent is remembered for late arrivals.
-pub const REMEMBERED: SignedDuration = SignedDuration::from_mins(10);
+pub const REMEMBERED: SignedDuration = SignedDuration::from_mins(REMEMBERED_MINUTES as i64);
+/// The same in minutes.
+pub(super) const REMEMBERED_MINUTES: i32 = 10;
 
 /// One property of a write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

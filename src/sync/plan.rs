@@ -204,9 +204,8 @@ fn contest(look: &Look<'_>, field: &Field, values: Values<'_>, is_first: bool) -
     let winner = match field.mapping.conflict_policy {
         ConflictPolicy::Manual => return Decision::Conflict,
         ConflictPolicy::NotionWins => Side::Notion,
-        ConflictPolicy::PostgresWins => Side::Postgres,
         ConflictPolicy::NewestWins if look.notion_is_newer => Side::Notion,
-        ConflictPolicy::NewestWins => Side::Postgres,
+        ConflictPolicy::PostgresWins | ConflictPolicy::NewestWins => Side::Postgres,
     };
     let is_emptied = is_first
         && field.property.repinned
@@ -368,3 +367,5 @@ impl PairPlan {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod two_way;

@@ -133,6 +133,17 @@ impl MemoryNotion {
         id
     }
 
+    /// The value that a page has now.
+    pub(super) fn value(&self, id: PageId, property: &str) -> PropertyValue {
+        let mut world = self.world();
+        world.arrive(self.clock.now());
+        let (_, page) = world.pages[&id].last().unwrap();
+        match &page.properties[&PropertyId::new(property)].read {
+            PropertyRead::Value(value) => value.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Edits one property now.
     pub(super) fn edit(&self, id: PageId, property: &str, value: PropertyValue) {
         self.change(id, |page| {

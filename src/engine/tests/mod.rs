@@ -26,6 +26,7 @@ mod payloads;
 mod resilience;
 mod scans;
 mod script;
+mod two_way;
 
 /// Both sides, one binding, one clock.
 struct World {
@@ -91,7 +92,7 @@ impl World {
     }
 
     async fn try_run(&self, work: Work) -> Result<PassReport, EngineError> {
-        self.engine().run(work, &mut None).await
+        Box::pin(self.engine().run(work, &mut None)).await
     }
 
     async fn run(&self, work: Work) -> PassReport {
@@ -100,7 +101,7 @@ impl World {
 
     /// Goes on with a scan that was kept.
     async fn resume(&self, kept: &mut Option<ScanState>) -> Result<PassReport, EngineError> {
-        self.engine().run(Work::Complete, kept).await
+        Box::pin(self.engine().run(Work::Complete, kept)).await
     }
 
     /// A page named `name` and the row that is linked to it, in step but not looked at yet.

@@ -25,7 +25,10 @@ pub use listen::{ChangeListener, WakeBinding};
 pub use poll::{Due, arm, disarm, due, prune};
 
 /// How capture stands at the start of a pass.
-#[expect(clippy::struct_excessive_bools, reason = "four findings, each by itself")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four findings, each by itself"
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CaptureState {
     /// Whether changes of the table are recorded from now on.

@@ -17,7 +17,9 @@ use super::time::Moment;
 use crate::metrics::{DirectionLabel, SideLabel, WinnerLabel};
 use crate::store::StoreError;
 use crate::store::audit::{ColumnChange, Side};
-use crate::store::intents::{Intent, IntentState, IntentStore, NewIntent, REMEMBERED, Settlement};
+use crate::store::intents::{
+    Intent, IntentState, IntentStore, NewIntent, REMEMBERED_MINUTES, Settlement,
+};
 use crate::sync::event::{EventSubject, InboxEvent, Outcome};
 use crate::sync::identity::{PageId, PropertyId};
 use crate::sync::pair::PairBase;
@@ -31,16 +33,15 @@ const COLUMNS: &str = "id, binding_id, page_id, row_key, operation, fields, read
 
 impl IntentStore for PostgresBinding {
     async fn intents(&self, pages: &[PageId]) -> Result<HashMap<PageId, Vec<Intent>>, StoreError> {
-        let seconds = REMEMBERED.as_secs() as f64;
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM notion_sync.intents
              WHERE page_id = ANY ($1::uuid[])
                AND (state = 'pending'
-                    OR settled_at > clock_timestamp() - make_interval(secs => $2))
+                    OR settled_at > clock_timestamp() - make_interval(mins => $2))
              ORDER BY id"
         )))
         .bind(ids(pages))
-        .bind(seconds)
+        .bind(REMEMBERED_MINUTES)
         .fetch_all(&self.pool)
         .await?;
         let mut found: HashMap<PageId, Vec<Intent>> = HashMap::new();

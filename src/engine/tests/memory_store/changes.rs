@@ -65,6 +65,13 @@ impl MemoryStore {
 }
 
 impl State {
+    /// When somebody else changed the row of a page last, of the changes that wait.
+    pub(super) fn row_changed_at(&self, page: PageId) -> Option<Timestamp> {
+        let theirs = self.changes.iter().filter(|change| !change.is_ours);
+        let of_page = theirs.filter(|change| change.page_ids.contains(&page));
+        of_page.map(|change| change.changed_at).max()
+    }
+
     fn row_of(&self, key: &str) -> usize {
         let mut rows = self.rows.iter();
         let found = rows.position(|row| row.key.0 == [key]);

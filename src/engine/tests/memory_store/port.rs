@@ -30,7 +30,7 @@ impl BindingStore for MemoryStore {
                 page_id: *page,
                 rows: rows.remove(page).unwrap_or_default(),
                 head: state.head(*page),
-                row_changed_at: None,
+                row_changed_at: state.row_changed_at(*page),
             });
             pairs.collect()
         };
