@@ -15,8 +15,8 @@
 -- Which tables are captured for which binding, and what the function must know of them. It records
 -- only while "until" lies ahead, so that a binding that is gone never fills the disk. Capture is
 -- continuous from "since" on while "carriers" holds the fingerprint of what carries it; "gap" stays
--- set from an interruption until everything was compared. The three pieces of SQL are lists of
--- quoted columns and nothing else, whoever writes them.
+-- set from an interruption until everything was compared, and so does "emptied" from a TRUNCATE on.
+-- The three pieces of SQL are lists of quoted columns and nothing else, whoever writes them.
 CREATE TABLE IF NOT EXISTS notion_sync.captures (
     binding_id   bigint PRIMARY KEY REFERENCES notion_sync.bindings (id) ON DELETE CASCADE,
     relid        oid NOT NULL,
@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS notion_sync.captures (
     carriers     text,
     since        timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     gap          boolean NOT NULL DEFAULT false,
+    emptied      boolean NOT NULL DEFAULT false,
     CONSTRAINT captures_key_sql CHECK (key_sql
         ~ '^("([^"]|"")+"::text|format\(''%s'', "([^"]|"")+"\))(, ("([^"]|"")+"::text|format\(''%s'', "([^"]|"")+"\)))*$'),
     CONSTRAINT captures_page_id_sql CHECK (page_id_sql

@@ -21,6 +21,7 @@ use super::worker::{Memory, Worker};
 use crate::api::NotionSyncBinding;
 use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work};
 use crate::notion::Client;
+use crate::store::StoreError;
 use crate::store::catalog;
 use crate::store::postgres::PostgresBinding;
 use crate::sync::identity::BindingRef;
@@ -87,7 +88,14 @@ impl Pass<'_> {
         if work > Work::Events || memory.schedule.is_none() {
             work = work.max(self.first_work(memory).await);
         }
-        match self.drive(memory, work).await {
+        let passed = match self.capture(memory, work).await {
+            Ok(more) => {
+                work = work.max(more);
+                self.drive(memory, work).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        match passed {
             Ok(report) => self.done(memory, work, &report).await,
             Err(error) => {
                 let mut findings = Findings::default();
@@ -135,6 +143,35 @@ impl Pass<'_> {
             Work::Events
         } else {
             Work::Complete
+        }
+    }
+
+    /// Keeps change capture in place. Where it was not continuous, or the table was emptied, only a
+    /// complete pass from the start makes up for it.
+    async fn capture(&self, memory: &mut Memory, work: Work) -> Result<Work, StoreError> {
+        let Some(session) = memory.session.as_ref().filter(|_| work > Work::Events) else {
+            return Ok(Work::Events);
+        };
+        let seen = session.store.ensure_capture().await?;
+        let is_news = seen != memory.capture;
+        memory.capture = seen;
+        if !(seen.gap || seen.truncated || seen.replaced) {
+            return Ok(Work::Events);
+        }
+        if is_news {
+            memory.scan = None;
+        }
+        Ok(Work::Complete)
+    }
+
+    /// Closes the gap of capture that the pass made up for. What cannot be noted now makes the next
+    /// pass complete again.
+    async fn compared(&self, memory: &Memory) {
+        let Some(session) = &memory.session else {
+            return;
+        };
+        if let Err(error) = session.store.compared(&memory.capture).await {
+            tracing::debug!(error = ?error, "a gap of change capture cannot be closed now");
         }
     }
 
@@ -261,6 +298,9 @@ impl Pass<'_> {
         if work == Work::Complete {
             memory.complete_due = false;
             self.worker.database_is_back();
+        }
+        if report.scan == Some(ScanEnd::Complete) {
+            self.compared(memory).await;
         }
         memory.complete_due |= report.complete_scan_due;
         memory.failures = 0;

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::schedule::Schedule;
 use super::session::Session;
 use crate::engine::{ScanState, Signals};
+use crate::store::capture::CaptureState;
 
 /// The memory of one binding.
 #[derive(Debug, Default)]
@@ -67,6 +68,8 @@ pub struct Memory {
     pub session: Option<Session>,
     /// The place of a complete scan that was aborted.
     pub scan: Option<ScanState>,
+    /// How change capture stood at the start of the last pass that looked.
+    pub capture: CaptureState,
     /// When the next passes are due.
     pub schedule: Option<Schedule>,
     /// Failures in a row, and until when the last one keeps the binding waiting.

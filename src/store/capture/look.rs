@@ -54,8 +54,9 @@ const LOOK: &str = "
            c.relid, c.until, clock_timestamp() AS now, c.carriers, c.since,
            coalesce(c.gap, false) AS gap,
            c.key_sql, c.page_id_sql, c.compared_sql,
-           EXISTS (SELECT FROM notion_sync.changes
-                   WHERE binding_id = $2 AND operation = 'truncate') AS truncated
+           coalesce(c.emptied, false) OR EXISTS (
+               SELECT FROM notion_sync.changes
+               WHERE binding_id = $2 AND operation = 'truncate') AS truncated
     FROM (SELECT) AS one LEFT JOIN notion_sync.captures c ON c.binding_id = $2";
 
 /// What one look found.

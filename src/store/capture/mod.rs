@@ -38,7 +38,8 @@ pub struct CaptureState {
     /// Whether changes may have gone unrecorded since everything was last compared: the next pass
     /// must compare everything, and then call [`compared`].
     pub gap: bool,
-    /// Whether a TRUNCATE waits among the changes: the table counts as replaced (`TableReplaced`).
+    /// Whether the table was emptied by a TRUNCATE since everything was last compared, also where
+    /// that change was settled: the table counts as replaced (`TableReplaced`).
     pub truncated: bool,
     /// From when on capture is continuous; what [`compared`] refers to.
     since: Option<Timestamp>,
@@ -88,7 +89,7 @@ pub async fn ensure(
 }
 
 /// Notes that everything was compared by a pass that began after `state` was given: the gap that
-/// it told of is closed, unless another one opened meanwhile.
+/// it told of is closed, unless another one opened meanwhile, and so is a TRUNCATE that was settled.
 ///
 /// # Errors
 /// As [`ensure`].
@@ -97,16 +98,19 @@ pub async fn compared(
     claim: &Claim,
     state: &CaptureState,
 ) -> Result<(), StoreError> {
-    let Some(since) = state.since.filter(|_| state.gap) else {
+    let Some(since) = state.since.filter(|_| state.gap || state.truncated) else {
         return Ok(());
     };
     let mut transaction = pool.begin().await?;
     claim.check(&mut transaction).await?;
-    sqlx::query("UPDATE notion_sync.captures SET gap = false WHERE binding_id = $1 AND since = $2")
-        .bind(claim.binding_id)
-        .bind(Moment(since))
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE notion_sync.captures SET gap = false, emptied = false
+         WHERE binding_id = $1 AND since = $2",
+    )
+    .bind(claim.binding_id)
+    .bind(Moment(since))
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -10,9 +10,11 @@ use sqlx::{AssertSqlSafe, Row};
 use super::PostgresBinding;
 use super::pages::read_page_id;
 use super::time::Moment;
+use crate::store::capture::{self, CaptureState};
 use crate::store::ident::Statement;
 use crate::store::{CapturedChange, ChangeKind, ChangeStore, KeyedRow, StoreError};
 use crate::sync::identity::{PageId, RowKey};
+use crate::sync::mapping::DriftPolicy;
 
 /// The oldest changes by row. Ids of one row come in the order of its changes, since the row is
 /// locked when they are given.
@@ -26,6 +28,14 @@ const DUE: &str = "
     FROM (SELECT * FROM notion_sync.changes WHERE binding_id = $1 ORDER BY id LIMIT $3) AS oldest
     GROUP BY row_key
     ORDER BY min(id)";
+
+/// That the table was emptied stays known until everything was compared.
+const SETTLE: &str = "
+    WITH settled AS (
+        DELETE FROM notion_sync.changes WHERE binding_id = $1 AND id = ANY ($2)
+        RETURNING operation)
+    UPDATE notion_sync.captures SET emptied = true, gap = true, since = clock_timestamp()
+    WHERE binding_id = $1 AND EXISTS (SELECT FROM settled WHERE operation = 'truncate')";
 
 impl ChangeStore for PostgresBinding {
     async fn due_changes(&self, limit: i64) -> Result<Vec<CapturedChange>, StoreError> {
@@ -43,7 +53,7 @@ impl ChangeStore for PostgresBinding {
             return Ok(());
         }
         let mut transaction = self.begin().await?;
-        sqlx::query("DELETE FROM notion_sync.changes WHERE binding_id = $1 AND id = ANY ($2)")
+        sqlx::query(SETTLE)
             .bind(self.claim.binding_id)
             .bind(ids)
             .execute(&mut *transaction)
@@ -86,6 +96,27 @@ impl ChangeStore for PostgresBinding {
 }
 
 impl PostgresBinding {
+    /// Keeps change capture in place where changes of rows have to be acted on; see
+    /// [`capture::ensure`].
+    ///
+    /// # Errors
+    /// As [`capture::ensure`].
+    pub async fn ensure_capture(&self) -> Result<CaptureState, StoreError> {
+        let repairs = self.plan.binding.drift_policy == DriftPolicy::Repair;
+        if !self.plan.writes_notion() && !repairs {
+            return Ok(CaptureState::default());
+        }
+        capture::ensure(&self.pool, &self.table, &self.plan, &self.claim).await
+    }
+
+    /// Notes that everything was compared; see [`capture::compared`].
+    ///
+    /// # Errors
+    /// As [`capture::compared`].
+    pub async fn compared(&self, state: &CaptureState) -> Result<(), StoreError> {
+        capture::compared(&self.pool, &self.claim, state).await
+    }
+
     /// The rows of these keys, with one statement. Each part is cast to its column's own type, so
     /// that equality is the column's and an index serves.
     async fn rows_by_key(&self, keys: &[&RowKey]) -> Result<Vec<KeyedRow>, sqlx::Error> {

@@ -111,12 +111,10 @@ async fn an_emptied_table_is_told() {
     assert_eq!(truncated.len(), 1);
     assert_eq!(truncated[0].row_key, None);
     assert!(scene.ensure().await.truncated);
-    scene
-        .world
-        .store
-        .settle_changes(&truncated[0].ids)
-        .await
-        .unwrap();
+    scene.take().await;
+    let state = scene.ensure().await;
+    assert!(state.truncated && state.gap, "settled, but not compared");
+    scene.compared(&state).await;
     assert!(!scene.ensure().await.truncated);
 }
 
@@ -213,7 +211,12 @@ async fn any_name_and_any_key_type_is_captured() {
     assert_eq!(due[0].ids.len(), 3);
     let key = due[0].row_key.clone().unwrap();
     assert_eq!(key.0, ["c'd", "2026-01-02 03:04:05+00", "ab", "true"]);
-    let rows = scene.world.store.read_rows(&[key.clone()]).await.unwrap();
+    let rows = scene
+        .world
+        .store
+        .read_rows(std::slice::from_ref(&key))
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!((&rows[0].asked, &rows[0].row.key), (&key, &key));
 }
