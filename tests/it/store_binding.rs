@@ -10,6 +10,7 @@ mod audit;
 mod events;
 #[path = "store_binding/inbox.rs"]
 mod inbox;
+mod intents;
 #[path = "store_binding/refusals.rs"]
 mod refusals;
 #[path = "store_binding/state.rs"]

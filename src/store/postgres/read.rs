@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::PostgresBinding;
 use super::pages::{join_pages, read_page_id, spellings};
+use super::text::json;
 use super::time::Moment;
 use crate::store::StoreError;
 use crate::store::ident::Statement;
@@ -30,13 +32,46 @@ pub(super) async fn pairs(
     let mut rows = rows(store, pages).await?;
     let mut heads = heads(store, pages).await?;
     let pages: BTreeSet<_> = pages.iter().copied().collect();
-    let pairs = pages.into_iter().map(|page_id| PairRead {
-        page_id,
-        rows: rows.remove(&page_id).unwrap_or_default(),
-        head: heads.remove(&page_id),
-        row_changed_at: None,
+    let mut changed = changed_rows(store, &rows).await?;
+    let pairs = pages.into_iter().map(|page_id| {
+        let rows = rows.remove(&page_id).unwrap_or_default();
+        let key = rows.first().map(|row| &row.key);
+        PairRead {
+            page_id,
+            row_changed_at: key.and_then(|key| changed.remove(key)),
+            head: heads.remove(&page_id),
+            rows,
+        }
     });
     Ok(pairs.collect())
+}
+
+/// When users changed these rows last, of the captured changes that wait: the row's time where no
+/// column says it (`design/sync.md` §3).
+async fn changed_rows(
+    store: &PostgresBinding,
+    rows: &HashMap<PageId, Vec<RowRead>>,
+) -> Result<HashMap<RowKey, Timestamp>, StoreError> {
+    if store.table.updated_at.is_some() || !store.plan.writes_notion() {
+        return Ok(HashMap::new());
+    }
+    let keys = rows.values().flatten().map(|row| json(&row.key));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let changed = sqlx::query(
+        "SELECT row_key, max(changed_at) FROM notion_sync.changes
+         WHERE binding_id = $1 AND origin IS DISTINCT FROM $2 AND row_key = ANY ($3::text[]::jsonb[])
+         GROUP BY row_key",
+    )
+    .bind(store.claim.binding_id)
+    .bind(&store.owner)
+    .bind(&keys)
+    .fetch_all(&store.pool)
+    .await?;
+    let changed = changed.iter().map(|row| {
+        let (Json(key), at): (Json<RowKey>, Moment) = (row.try_get(0)?, row.try_get(1)?);
+        Ok((key, at.0))
+    });
+    changed.collect()
 }
 
 /// The rows that carry these page ids.
