@@ -99,10 +99,10 @@ pub(super) fn element(raw: &RawValue) -> PropertyRead {
     let read = object.text("type").and_then(|name| {
         let kind = PropertyType::from_name(&name);
         let value = object.get(&name)?;
-        if is_object(value) {
-            if let Some(item) = item(&kind, value) {
-                return item.map(PropertyRead::Value);
-            }
+        if is_object(value)
+            && let Some(item) = item(&kind, value)
+        {
+            return item.map(PropertyRead::Value);
         }
         decode(&kind, value)
     });
@@ -135,8 +135,8 @@ mod tests {
         RawValue::from_string(text.to_owned()).unwrap()
     }
 
-    fn value(value: PropertyValue) -> Option<PropertyRead> {
-        Some(PropertyRead::Value(value))
+    fn whole(value: PropertyValue) -> PropertyRead {
+        PropertyRead::Value(value)
     }
 
     fn text(plain: &str) -> PropertyValue {
@@ -148,27 +148,27 @@ mod tests {
         let decoded = |text: &str| formula(&raw(text));
         assert_eq!(
             decoded(r#"{"type":"string","string":"a"}"#),
-            value(text("a"))
+            Some(whole(text("a")))
         );
         assert_eq!(
             decoded(r#"{"type":"string","string":null}"#),
-            value(text(""))
+            Some(whole(text("")))
         );
         assert_eq!(
             decoded(r#"{"type":"number","number":1.5}"#),
-            value(PropertyValue::Number(Some("1.5".parse().unwrap())))
+            Some(whole(PropertyValue::Number(Some("1.5".parse().unwrap()))))
         );
         assert_eq!(
             decoded(r#"{"type":"boolean","boolean":true}"#),
-            value(PropertyValue::Checkbox(true))
+            Some(whole(PropertyValue::Checkbox(true)))
         );
         assert_eq!(
             decoded(r#"{"type":"boolean","boolean":null}"#),
-            value(PropertyValue::Raw(Value::Null))
+            Some(whole(PropertyValue::Raw(Value::Null)))
         );
         assert_eq!(
             decoded(r#"{"type":"date","date":null}"#),
-            value(PropertyValue::Date(None))
+            Some(whole(PropertyValue::Date(None)))
         );
         let unsupported = Some(PropertyRead::Unsupported);
         assert_eq!(
@@ -192,7 +192,7 @@ mod tests {
             PropertyValue::Ids(vec![uuid::Uuid::from_u128(1)]),
             PropertyValue::Raw(serde_json::json!({"x": 1})),
         ];
-        assert_eq!(decoded(elements), value(PropertyValue::List(list)));
+        assert_eq!(decoded(elements), Some(whole(PropertyValue::List(list))));
         let incomplete = r#"{"type":"incomplete","incomplete":{},"function":"sum"}"#;
         assert_eq!(decoded(incomplete), Some(PropertyRead::Truncated));
         let unsupported = r#"{"type":"unsupported","unsupported":{},"function":"median"}"#;
