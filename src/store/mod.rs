@@ -26,6 +26,7 @@ pub mod hosts;
 pub mod ident;
 pub mod inbox;
 pub mod migrate;
+pub mod patience;
 pub mod pool;
 pub mod postgres;
 mod session;
