@@ -196,7 +196,10 @@ impl<'a> Publisher<'a> {
         seen.resolved = Some((source, session.title.clone(), session.pinned.clone()));
         match session.store.report().await {
             Ok(report) => seen.report = Some(report),
-            Err(error) => tracing::debug!(error = ?error, "the drift report cannot be read"),
+            Err(error) => {
+                tracing::debug!(error = ?error, "the drift report cannot be read");
+                return;
+            }
         }
         if let Ok(Some(oldest)) = session.store.oldest_event().await {
             let age = Timestamp::now().duration_since(oldest);

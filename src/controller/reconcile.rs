@@ -23,6 +23,7 @@ use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work
 use crate::notion::Client;
 use crate::store::StoreError;
 use crate::store::catalog;
+use crate::store::patience::answered;
 use crate::store::postgres::PostgresBinding;
 use crate::sync::identity::BindingRef;
 use crate::sync::reason::Reason;
@@ -211,7 +212,7 @@ impl Pass<'_> {
         let Some(session) = &memory.session else {
             return self.open(memory).await;
         };
-        let seen = catalog::inspect(&session.pool, &session.plan.binding).await;
+        let seen = answered(catalog::inspect(&session.pool, &session.plan.binding)).await;
         let stopped = !session.plan.stopped.is_empty();
         let unaudited = session.store.audit_problem().await.is_some();
         match seen {

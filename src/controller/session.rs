@@ -20,6 +20,7 @@ use crate::notion::{Client, NotionApi};
 use crate::store::catalog::{self, TableHandle};
 use crate::store::claim::{self, Claim, ClaimRequest};
 use crate::store::connection::ConnectionString;
+use crate::store::patience::answered;
 use crate::store::postgres::{BindingParts, PostgresBinding};
 use crate::store::{StoreError, migrate};
 use crate::sync::identity::{BindingRef, DataSourceId, DatabaseId};
@@ -210,7 +211,7 @@ async fn open_database(
         let table = catalog::inspect(&pool, &validated.plan).await?;
         Ok::<_, StoreError>(DatabaseSide { pool, table })
     };
-    opened.await.map_err(|error| {
+    answered(opened).await.map_err(|error| {
         tracing::debug!(error = ?error, "the database side cannot be opened");
         Problem::of_store(&error)
     })
@@ -291,7 +292,7 @@ async fn join(
     mut findings: Findings,
 ) -> Opened {
     let name = binding_ref(binding);
-    let claimed = claim_table(context, binding, &name, &notion, &database).await;
+    let claimed = answered(claim_table(context, binding, &name, &notion, &database)).await;
     let mut claim = match claimed {
         Ok(claim) => claim,
         Err(error) => {
@@ -328,7 +329,7 @@ async fn join(
         })
         .await
     };
-    let store = match parts.await {
+    let store = match answered(parts).await {
         Ok(store) => store,
         Err(error) => {
             findings.stop(Problem::of_store(&error));

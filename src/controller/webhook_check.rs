@@ -13,11 +13,15 @@ use super::worker::Memory;
 use crate::api::v1alpha1::Authentication;
 use crate::api::{NotionSyncBinding, SecretKey};
 use crate::store::inbox::{Inbox, Receipts};
+use crate::store::patience::answered_within;
 use crate::sync::identity::BindingRef;
 use crate::sync::reason::Reason;
 
 /// After this long an edit that polling found should have been announced (`design/receiver.md` §4).
 const SILENCE: Duration = Duration::from_mins(10);
+
+/// How long the database may take to tell what is only shown.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Adds what is known of the webhook to an observation.
 pub(super) async fn observe(
@@ -33,7 +37,7 @@ pub(super) async fn observe(
     }
     let owner = crate::store::claim::owner(context.cluster_id(), name);
     let receipts = match inbox {
-        Some(inbox) => inbox.receipts(&owner).await.ok(),
+        Some(inbox) => answered_within(PATIENCE, inbox.receipts(&owner)).await.ok(),
         None => None,
     };
     if let Some(receipts) = &receipts {

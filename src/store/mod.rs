@@ -29,6 +29,7 @@ pub mod ident;
 pub mod inbox;
 pub mod intents;
 pub mod migrate;
+pub mod patience;
 pub mod pool;
 pub mod postgres;
 mod session;

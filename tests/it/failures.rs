@@ -13,7 +13,7 @@ use crate::support::{Stage, USUAL_TABLE, VERIFICATION_TOKEN, eventually};
 /// A value that tests put into rows and pages, and that nobody may repeat elsewhere.
 pub(crate) const CANARY: &str = "canary-7f3a9c1e";
 /// What a busy machine may add to a promised time.
-pub(crate) const SLACK: Duration = Duration::from_secs(10);
+pub(crate) const SLACK: Duration = Duration::from_secs(20);
 
 /// Waits until the condition is False for this reason, and checks everything else that must say
 /// so; gives back the message.

@@ -237,7 +237,7 @@ async fn a_complete_audit_comes_by_the_clock() {
     let time = async || stage.binding("projects").await["status"]["lastFullScanTime"].clone();
     let first = time().await;
     assert!(first.is_string());
-    tokio::time::sleep(std::time::Duration::from_secs(50)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(40)).await;
     assert_eq!(time().await, first);
     eventually("the next complete pass", async || {
         (time().await != first).then_some(())

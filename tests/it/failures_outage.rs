@@ -95,7 +95,7 @@ impl Outage {
         );
         self.stage.wait_cell(self.other, "name", Some(&name)).await;
         assert!(
-            since.elapsed() < Duration::from_secs(15),
+            since.elapsed() < Duration::from_secs(25),
             "{:?}",
             since.elapsed()
         );
@@ -186,6 +186,47 @@ async fn a_server_that_hangs_slows_nobody_else() {
         .wait_condition("away", "Ready", "True", None)
         .await;
     outage.wait_name("During").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_in_the_middle_of_a_statement_is_noticed() {
+    let outage = set("outage-middle").await;
+    let pool = outage.server.pool("app", "owner").unwrap();
+    let mut user = pool.begin().await.unwrap();
+    sqlx::query("UPDATE projects SET notes = 'mine'")
+        .execute(&mut *user)
+        .await
+        .unwrap();
+    let (_, reply) = outage.edit_and_post("Middle").await;
+    assert_eq!(reply["status"], "queued", "{reply}");
+    eventually("the pass waits for the row", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'notion-sync-operator' AND wait_event_type = 'Lock'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+    // Now nobody ends the statement: neither the user, nor the server by its timeouts.
+    outage.server.pause().await.unwrap();
+    outage.other_keeps_its_pace().await;
+    wait_fails(
+        &outage.stage,
+        "away",
+        "DatabaseReachable",
+        "DatabaseUnavailable",
+    )
+    .await;
+    outage.server.resume().await.unwrap();
+    user.rollback().await.unwrap();
+    outage
+        .stage
+        .wait_condition("away", "Ready", "True", None)
+        .await;
+    outage.wait_name("Middle").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

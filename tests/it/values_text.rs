@@ -20,7 +20,12 @@ const COLUMNS: &[ColumnSpec] = &[
     ("phone_text", "text NOT NULL DEFAULT ''", "Phone"),
 ];
 
-const TYPES: &str = "CREATE EXTENSION IF NOT EXISTS citext;
+/// A server without its contributed modules has no citext: a domain of text takes its place there.
+const TYPES: &str = "DO $$ BEGIN
+        CREATE EXTENSION IF NOT EXISTS citext;
+    EXCEPTION WHEN feature_not_supported OR undefined_file THEN
+        CREATE DOMAIN citext AS text;
+    END $$;
     CREATE DOMAIN short_text AS varchar(20);
     CREATE DOMAIN required_text AS text NOT NULL";
 
@@ -53,6 +58,10 @@ async fn text_goes_into_every_text_column() {
     let schema = json!({"Name": {"title": {}}, "Notes": {"rich_text": {}}, "Link": {"url": {}},
         "Mail": {"email": {}}, "Phone": {"phone_number": {}}});
     let things = Things::set("values-text", schema, COLUMNS, TYPES).await;
+    let citext = "SELECT count(*) FROM pg_extension WHERE extname = 'citext'";
+    if things.stage.count(citext).await == 0 {
+        println!("NOT TESTED: columns of type citext, which this server does not have");
+    }
     let emoji = "🚀".repeat(20);
     let long = "långt 🚀 ".repeat(12_500);
     let long = long.trim_end().to_owned() + "!";

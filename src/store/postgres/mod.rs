@@ -12,6 +12,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use super::audit::AuditTable;
 use super::catalog::TableHandle;
 use super::claim::Claim;
+use super::patience::answered;
 use super::{Applied, BindingStore, PairChange, PairRecord, Progress, StoreError, TableCounts};
 use crate::metrics::Metrics;
 use crate::sync::drift::DriftReport;
@@ -138,19 +139,19 @@ impl PostgresBinding {
 
 impl BindingStore for PostgresBinding {
     async fn read_pairs(&self, pages: &[PageId]) -> Result<Vec<PairRead>, StoreError> {
-        read::pairs(self, pages).await
+        answered(read::pairs(self, pages)).await
     }
 
     async fn read_bases(&self, pages: &[PageId]) -> Result<HashMap<PageId, PairBase>, StoreError> {
-        read::bases(self, pages).await
+        answered(read::bases(self, pages)).await
     }
 
     async fn record(&self, records: Vec<PairRecord>) -> Result<(), StoreError> {
-        record::record(self, records).await
+        answered(record::record(self, records)).await
     }
 
     async fn apply(&self, change: PairChange<'_>) -> Result<Applied, StoreError> {
-        apply::apply(self, change).await
+        answered(apply::apply(self, change)).await
     }
 
     async fn finish_events(
@@ -158,7 +159,7 @@ impl BindingStore for PostgresBinding {
         events: &[InboxEvent],
         results: &[EventResult],
     ) -> Result<(), StoreError> {
-        events::finish(self, events, results).await
+        answered(events::finish(self, events, results)).await
     }
 
     async fn defer_events(
@@ -167,42 +168,42 @@ impl BindingStore for PostgresBinding {
         until: Timestamp,
         failed: bool,
     ) -> Result<(), StoreError> {
-        events::defer(self, events, until, failed).await
+        answered(events::defer(self, events, until, failed)).await
     }
 
     async fn due_events(&self, limit: i64) -> Result<Vec<InboxEvent>, StoreError> {
-        events::due(self, limit).await
+        answered(events::due(self, limit)).await
     }
 
     async fn oldest_event(&self) -> Result<Option<Timestamp>, StoreError> {
-        events::oldest(self).await
+        answered(events::oldest(self)).await
     }
 
     async fn linked_pages(&self) -> Result<Vec<PageId>, StoreError> {
-        read::linked_pages(self).await
+        answered(read::linked_pages(self)).await
     }
 
     async fn recorded_pages(&self) -> Result<Vec<PageId>, StoreError> {
-        read::recorded_pages(self).await
+        answered(read::recorded_pages(self)).await
     }
 
     async fn forget(&self, pages: &[PageId]) -> Result<(), StoreError> {
-        record::forget(self, pages).await
+        answered(record::forget(self, pages)).await
     }
 
     async fn count_table(&self) -> Result<TableCounts, StoreError> {
-        report::count_table(self).await
+        answered(report::count_table(self)).await
     }
 
     async fn report(&self) -> Result<DriftReport, StoreError> {
-        report::report(&self.pool, self.claim.binding_id).await
+        answered(report::report(&self.pool, self.claim.binding_id)).await
     }
 
     async fn progress(&self) -> Result<Progress, StoreError> {
-        report::progress(self).await
+        answered(report::progress(self)).await
     }
 
     async fn save_progress(&self, progress: &Progress) -> Result<(), StoreError> {
-        report::save_progress(self, progress).await
+        answered(report::save_progress(self, progress)).await
     }
 }

@@ -127,7 +127,7 @@ async fn a_hanging_database_does_not_hold_the_reply() {
         (200, "error".into(), "DatabaseUnavailable".into())
     );
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(15),
         "{:?}",
         begun.elapsed()
     );

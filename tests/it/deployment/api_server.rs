@@ -47,7 +47,7 @@ async fn while_it_hangs_webhooks_are_stored_and_the_process_lives() {
         let (status, body) = post().await;
         assert!(status == 200 && body.contains("queued"), "{status}: {body}");
         assert!(
-            asked.elapsed() < Duration::from_secs(5),
+            asked.elapsed() < Duration::from_secs(10),
             "{:?}",
             asked.elapsed()
         );

@@ -154,7 +154,7 @@ async fn a_server_that_hangs_costs_one_deadline_for_everybody() {
         assert_eq!(error.reason(), Reason::DatabaseUnavailable);
     }
     assert!(
-        started.elapsed() < Duration::from_secs(5),
+        started.elapsed() < Duration::from_secs(20),
         "{:?}",
         started.elapsed()
     );

@@ -10,6 +10,11 @@ use super::{figure, millis, percentile};
 use crate::playground::{Playground, title};
 
 const SAMPLES: usize = 200;
+/// An event costs two reads of the page here, the operator's and the one that is measured. Only the
+/// operator's counts against the 180 requests a minute that it allows itself.
+const PACE: Duration = Duration::from_millis(400);
+/// How often the row is looked at: looking all the time takes a core from what is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 pub(crate) async fn run(world: &World) -> Result<()> {
     let play = Playground::set_in(world, "bench-latency").await?;
@@ -21,6 +26,7 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     let mut reads = Vec::new();
     let mut arrivals = Vec::new();
     for number in 0..SAMPLES {
+        tokio::time::sleep(PACE).await;
         let name = format!("Edit {number}");
         play.notion.edit(page, json!({"Name": title(&name)}))?;
         let asked = Instant::now();
@@ -56,13 +62,16 @@ pub(crate) async fn run(world: &World) -> Result<()> {
                 accepted.elapsed() < Duration::from_secs(20),
                 "{name} did not arrive"
             );
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         arrivals.push(accepted.elapsed());
     }
-    figure(
-        "page read (imitation of Notion), p50",
-        &millis(percentile(&mut reads, 0.5)),
-    );
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        figure(
+            &format!("page read (imitation of Notion), {name}"),
+            &millis(percentile(&mut reads, share)),
+        );
+    }
     figure(
         "webhook accepted -> row committed, idle, p50",
         &millis(percentile(&mut arrivals, 0.5)),

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use notion_imitation::{ConnectionSpec, DataSourceSpec};
 use serde_json::{Value, json};
 use world::World;
@@ -13,6 +15,8 @@ use super::{figure, usage};
 use crate::playground::Playground;
 
 const BINDINGS: usize = 300;
+/// How often the bindings are looked at: a list of all of them is work for the API server.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Bindings that share a token share its budget of requests.
 const PER_TOKEN: usize = 10;
 
@@ -51,20 +55,15 @@ pub(crate) async fn run(world: &World) -> Result<()> {
     let started = Instant::now();
     play.scene.apply(&list).await?;
     let applied = started.elapsed();
+    let bindings = resource();
+    let client = play.scene.client().await?;
+    let bindings: Api<DynamicObject> = Api::namespaced_with(client, play.scene.name(), &bindings);
+    let from_cache = ListParams::default().match_any();
     let all = Duration::from_mins(5);
     eventually(all, "every binding is Ready", async || {
-        let text = play
-            .scene
-            .kubectl(&["get", "nsb", "-o", "json"])
-            .await?
-            .ok()?;
-        let list: Value = serde_json::from_str(&text)?;
-        let ready = list["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|one| is_ready(one));
-        let ready = ready.count();
+        tokio::time::sleep(LOOK_EVERY).await;
+        let list = bindings.list(&from_cache).await?;
+        let ready = list.items.iter().filter(|one| is_ready(&one.data)).count();
         ensure!(ready >= BINDINGS, "{ready} of {BINDINGS} are Ready");
         Ok(())
     })
@@ -87,6 +86,11 @@ pub(crate) async fn run(world: &World) -> Result<()> {
         &format!("{:.0} MiB", after.peak_mib),
     );
     Ok(())
+}
+
+fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("notionsync.dev", "v1alpha1", "NotionSyncBinding");
+    ApiResource::from_gvk_with_plural(&kind, "notionsyncbindings")
 }
 
 fn is_ready(binding: &Value) -> bool {
