@@ -3,8 +3,8 @@
 //! Pure: time is an argument. Scans leave a small reserve alone and may spend three quarters of the
 //! rest as fast as they can; the last quarter is spent at an even pace. So a person's edit, which
 //! goes first, finds a place at once or within a pace even while a scan uses all there is. Edits in
-//! bulk are paced as well, from half of the budget on, so that one binding's ten thousand do not
-//! hold up another's one; and while scans wait, every eighth request is theirs.
+//! bulk are paced in the same way, so that one binding's ten thousand do not hold up another's one;
+//! and while scans wait, every eighth request is theirs.
 
 use std::time::Duration;
 
@@ -106,8 +106,10 @@ pub(super) struct State {
     budget: usize,
     /// A smaller budget that a full minute went through with, while a larger one is tried.
     proven: usize,
-    /// The request that tries the larger budget; one at a time, so that one refusal is the price.
-    trial: Option<u64>,
+    /// The requests under way that try the larger budget: few at a time, since each may be refused.
+    trials: Vec<u64>,
+    /// How long answers take, smoothed.
+    latency: Duration,
     /// When a larger budget may be tried.
     trial_at: Moment,
     /// Refusals of requests sent before this taught the same lesson already.
@@ -153,7 +155,8 @@ impl Default for State {
             next_number: 0,
             budget: FIRST_BUDGET,
             proven: FIRST_BUDGET,
-            trial: None,
+            trials: Vec::new(),
+            latency: Duration::ZERO,
             trial_at: SPAN,
             learned_at: None,
             doubt: None,
@@ -202,7 +205,7 @@ impl State {
         self.queues.of(lane).pop();
         let number = self.number();
         if self.window.used() >= self.proven {
-            self.trial = Some(number);
+            self.trials.push(number);
         }
         let paced = self.pace_is_due(lane, now);
         if paced {
@@ -233,7 +236,7 @@ impl State {
             let free = self.window.below_at(self.share(lane));
             return Some(wait(free, WaitReason::Budget));
         }
-        if used >= self.proven && self.trial.is_some() {
+        if used >= self.proven && self.trials.len() >= self.trials_at_once() {
             return Some(wait(None, WaitReason::Budget));
         }
         if self.pace_is_due(lane, now) {
@@ -283,10 +286,7 @@ impl State {
     /// How much of the budget a lane may use as fast as it can. Whatever other lanes used counts
     /// against that of scans.
     fn burst(&self, lane: Lane) -> usize {
-        match lane {
-            Lane::Edit => self.budget / 2,
-            Lane::Background => self.share(lane) * 3 / 4,
-        }
+        self.share(lane) * 3 / 4
     }
 
     /// How much of the budget a lane uses at an even pace. It is never nothing, because a part of
@@ -316,12 +316,26 @@ impl State {
         self.trial_at = now + SPAN;
     }
 
+    /// How many requests may try a larger budget at a time. One cannot carry on what was proven
+    /// where answers take their time, and the larger plan would never show. Below the smallest plan
+    /// the tries are frequent and the reason is somebody else, so there one refusal is the price.
+    fn trials_at_once(&self) -> usize {
+        if self.proven < FIRST_BUDGET {
+            return 1;
+        }
+        let span = SPAN.as_millis().max(1);
+        let flow = self.window.used() as u128 * self.latency.as_millis() / span;
+        usize::try_from(flow).unwrap_or(CONCURRENT).min(CONCURRENT) + 1
+    }
+
     /// Takes note of the end of a request.
     pub(super) fn finish(&mut self, number: u64, answer: Answer, now: Moment) {
         let taken = answer == Answer::Taken;
         let sent = self.window.close(number, taken, now);
-        if self.trial == Some(number) {
-            self.trial = None;
+        self.trials.retain(|trial| *trial != number);
+        if let Some(sent) = sent {
+            let took = now.saturating_sub(sent);
+            self.latency = (self.latency * 7 + took) / 8;
         }
         match answer {
             Answer::Taken => {}
