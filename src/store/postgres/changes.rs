@@ -12,6 +12,7 @@ use super::pages::read_page_id;
 use super::time::Moment;
 use crate::store::capture::{self, CaptureState};
 use crate::store::ident::Statement;
+use crate::store::patience::answered;
 use crate::store::{CapturedChange, ChangeKind, ChangeStore, KeyedRow, StoreError};
 use crate::sync::identity::{PageId, RowKey};
 use crate::sync::mapping::DriftPolicy;
@@ -39,59 +40,74 @@ const SETTLE: &str = "
 
 impl ChangeStore for PostgresBinding {
     async fn due_changes(&self, limit: i64) -> Result<Vec<CapturedChange>, StoreError> {
-        let rows = sqlx::query(DUE)
-            .bind(self.claim.binding_id)
-            .bind(&self.owner)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(decode).collect()
+        answered(async move {
+            let rows = sqlx::query(DUE)
+                .bind(self.claim.binding_id)
+                .bind(&self.owner)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
+            rows.iter().map(decode).collect()
+        })
+        .await
     }
 
     async fn settle_changes(&self, ids: &[i64]) -> Result<(), StoreError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let mut transaction = self.begin().await?;
-        sqlx::query(SETTLE)
-            .bind(self.claim.binding_id)
-            .bind(ids)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        answered(async move {
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let mut transaction = self.begin().await?;
+            sqlx::query(SETTLE)
+                .bind(self.claim.binding_id)
+                .bind(ids)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn oldest_change(&self) -> Result<Option<Timestamp>, StoreError> {
-        let oldest: Option<Moment> = sqlx::query_scalar(
+        answered(async move {
+            let oldest: Option<Moment> = sqlx::query_scalar(
             "SELECT changed_at FROM notion_sync.changes WHERE binding_id = $1 ORDER BY id LIMIT 1",
         )
         .bind(self.claim.binding_id)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(oldest.map(|moment| moment.0))
+            Ok(oldest.map(|moment| moment.0))
+        })
+        .await
     }
 
     async fn changes_waiting(&self) -> Result<i64, StoreError> {
-        let count = "SELECT count(*) FROM notion_sync.changes WHERE binding_id = $1";
-        let count = sqlx::query_scalar(count).bind(self.claim.binding_id);
-        Ok(count.fetch_one(&self.pool).await?)
+        answered(async move {
+            let count = "SELECT count(*) FROM notion_sync.changes WHERE binding_id = $1";
+            let count = sqlx::query_scalar(count).bind(self.claim.binding_id);
+            Ok(count.fetch_one(&self.pool).await?)
+        })
+        .await
     }
 
     async fn read_rows(&self, keys: &[RowKey]) -> Result<Vec<KeyedRow>, StoreError> {
-        let width = self.table.key.len();
-        let mut wanted = HashSet::new();
-        let keys: Vec<&RowKey> = keys
+        answered(async move {
+            let width = self.table.key.len();
+            let mut wanted = HashSet::new();
+            let keys: Vec<&RowKey> = keys
             .iter()
             // A key of another width belongs to a key of other columns: no row has it.
             .filter(|key| key.0.len() == width && wanted.insert(*key))
             .collect();
-        match self.rows_by_key(&keys).await {
-            Err(sqlx::Error::Database(error)) if is_no_value(error.code().as_deref()) => {
-                self.rows_one_by_one(&keys).await
+            match self.rows_by_key(&keys).await {
+                Err(sqlx::Error::Database(error)) if is_no_value(error.code().as_deref()) => {
+                    self.rows_one_by_one(&keys).await
+                }
+                read => Ok(read?),
             }
-            read => Ok(read?),
-        }
+        })
+        .await
     }
 }
 

@@ -20,6 +20,7 @@ use crate::store::audit::{ColumnChange, Side};
 use crate::store::intents::{
     Intent, IntentState, IntentStore, NewIntent, REMEMBERED_MINUTES, Settlement,
 };
+use crate::store::patience::answered;
 use crate::sync::event::{EventSubject, InboxEvent, Outcome};
 use crate::sync::identity::{PageId, PropertyId};
 use crate::sync::pair::PairBase;
@@ -33,109 +34,127 @@ const COLUMNS: &str = "id, binding_id, page_id, row_key, operation, fields, read
 
 impl IntentStore for PostgresBinding {
     async fn intents(&self, pages: &[PageId]) -> Result<HashMap<PageId, Vec<Intent>>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM notion_sync.intents
+        answered(async move {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM notion_sync.intents
              WHERE page_id = ANY ($1::uuid[])
                AND (state = 'pending'
                     OR settled_at > clock_timestamp() - make_interval(mins => $2))
              ORDER BY id"
-        )))
-        .bind(ids(pages))
-        .bind(REMEMBERED_MINUTES)
-        .fetch_all(&self.pool)
-        .await?;
-        let mut found: HashMap<PageId, Vec<Intent>> = HashMap::new();
-        for row in &rows {
-            let intent = self.intent(row)?;
-            if let Some(page) = intent.intent.page_id {
-                found.entry(page).or_default().push(intent);
+            )))
+            .bind(ids(pages))
+            .bind(REMEMBERED_MINUTES)
+            .fetch_all(&self.pool)
+            .await?;
+            let mut found: HashMap<PageId, Vec<Intent>> = HashMap::new();
+            for row in &rows {
+                let intent = self.intent(row)?;
+                if let Some(page) = intent.intent.page_id {
+                    found.entry(page).or_default().push(intent);
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
+        .await
     }
 
     async fn unsettled(&self) -> Result<Vec<Intent>, StoreError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM notion_sync.intents
+        answered(async move {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT {COLUMNS} FROM notion_sync.intents
              WHERE binding_id = $1 AND state = 'pending' ORDER BY id"
-        )))
-        .bind(self.claim.binding_id)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|row| self.intent(row)).collect()
+            )))
+            .bind(self.claim.binding_id)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(|row| self.intent(row)).collect()
+        })
+        .await
     }
 
     async fn begin_intent(&self, intent: &NewIntent) -> Result<i64, StoreError> {
-        let mut transaction = self.begin().await?;
-        let id = sqlx::query_scalar(
-            "INSERT INTO notion_sync.intents
+        answered(async move {
+            let mut transaction = self.begin().await?;
+            let id = sqlx::query_scalar(
+                "INSERT INTO notion_sync.intents
                  (binding_id, page_id, row_key, operation, fields, epoch, read_at, not_after)
              VALUES ($1, $2, $3::jsonb, $4, $5::jsonb, $6, $7, $8) RETURNING id",
-        )
-        .bind(self.claim.binding_id)
-        .bind(intent.page_id.map(|page| page.0))
-        .bind(json(&intent.row_key)?)
-        .bind(word(&intent.operation)?)
-        .bind(json(&intent.fields)?)
-        .bind(self.claim.epoch)
-        .bind(Moment(intent.read_at))
-        .bind(Moment(intent.not_after))
-        .fetch_one(&mut *transaction)
-        .await?;
-        // The old ones go where new ones come, so that an idle binding writes nothing.
-        sqlx::query(
-            "DELETE FROM notion_sync.intents WHERE id IN
+            )
+            .bind(self.claim.binding_id)
+            .bind(intent.page_id.map(|page| page.0))
+            .bind(json(&intent.row_key)?)
+            .bind(word(&intent.operation)?)
+            .bind(json(&intent.fields)?)
+            .bind(self.claim.epoch)
+            .bind(Moment(intent.read_at))
+            .bind(Moment(intent.not_after))
+            .fetch_one(&mut *transaction)
+            .await?;
+            // The old ones go where new ones come, so that an idle binding writes nothing.
+            sqlx::query(
+                "DELETE FROM notion_sync.intents WHERE id IN
                  (SELECT id FROM notion_sync.intents
                   WHERE settled_at < clock_timestamp() - make_interval(hours => $1)
                   ORDER BY settled_at LIMIT 10)",
-        )
-        .bind(KEPT_HOURS)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(id)
+            )
+            .bind(KEPT_HOURS)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(id)
+        })
+        .await
     }
 
     async fn sent_intent(&self, intent: i64, not_after: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "UPDATE notion_sync.intents SET not_after = $2 WHERE id = $1 AND state = 'pending'",
-        )
-        .bind(intent)
-        .bind(Moment(not_after))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        answered(async move {
+            let mut transaction = self.begin().await?;
+            sqlx::query(
+                "UPDATE notion_sync.intents SET not_after = $2 WHERE id = $1 AND state = 'pending'",
+            )
+            .bind(intent)
+            .bind(Moment(not_after))
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn settle_intent(&self, settlement: &Settlement) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let settled = close(&mut transaction, settlement).await?;
-        if settled {
-            self.remember(&mut transaction, settlement).await?;
-            if settlement.outcome != Outcome::Unchanged {
-                let changes = changes(settlement);
-                let (page, outcome) = (settlement.page_id, settlement.outcome);
-                let reason = settlement.reason.as_deref();
-                audit_pass(self, &mut transaction, page, outcome, reason, &changes).await?;
+        answered(async move {
+            let mut transaction = self.begin().await?;
+            let settled = close(&mut transaction, settlement).await?;
+            if settled {
+                self.remember(&mut transaction, settlement).await?;
+                if settlement.outcome != Outcome::Unchanged {
+                    let changes = changes(settlement);
+                    let (page, outcome) = (settlement.page_id, settlement.outcome);
+                    let reason = settlement.reason.as_deref();
+                    audit_pass(self, &mut transaction, page, outcome, reason, &changes).await?;
+                }
             }
-        }
-        transaction.commit().await?;
-        if settled {
-            self.count_sent(settlement);
-        }
-        Ok(())
+            transaction.commit().await?;
+            if settled {
+                self.count_sent(settlement);
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn note_overwrites(&self, events: &[InboxEvent]) -> Result<u64, StoreError> {
-        let mut noted = 0;
-        let mut transaction = self.begin().await?;
-        for event in events {
-            noted += self.note_overwrite(&mut transaction, event).await?;
-        }
-        transaction.commit().await?;
-        Ok(noted)
+        answered(async move {
+            let mut noted = 0;
+            let mut transaction = self.begin().await?;
+            for event in events {
+                noted += self.note_overwrite(&mut transaction, event).await?;
+            }
+            transaction.commit().await?;
+            Ok(noted)
+        })
+        .await
     }
 }
 
