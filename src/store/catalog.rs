@@ -12,8 +12,10 @@ use sqlx::postgres::PgPool;
 use super::error::{ROW_SECURITY_REMEDY, StoreError};
 use super::ident::{Table, quote};
 use crate::sync::column::{Column, ColumnKind};
-use crate::sync::mapping::{BindingPlan, StoppedField};
+use crate::sync::mapping::{BindingPlan, FieldMapping, StoppedField};
+use crate::sync::policy::{OnPageTrashed, OnUnlinkedPage};
 use crate::sync::reason::Reason;
+use crate::sync::schema::{Lacking, TableShape};
 use attribute::Attribute;
 use grants::Grants;
 use relation::Relation;
@@ -41,6 +43,48 @@ pub struct TableHandle {
     pub columns: BTreeMap<String, Column>,
     /// The mapped columns that cannot; the others go on.
     pub stopped: Vec<StoppedField>,
+    /// The columns of `linking.matchOn` that can be read, by their name in the spec.
+    pub key_columns: BTreeMap<String, Column>,
+    /// Those that cannot.
+    pub key_stopped: Vec<StoppedField>,
+    /// Whether a unique index keeps two rows from carrying one page.
+    pub page_id_is_unique: bool,
+    /// Columns that every insert must fill: NOT NULL, without default, not computed.
+    pub required: Vec<String>,
+    /// Remedies for privileges that the policies need and the role lacks.
+    pub lacking: LackingRights,
+}
+
+/// What the role may not do although a policy asks for it: the GRANT that is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LackingRights {
+    /// To write the page id column.
+    pub link: Option<String>,
+    /// To insert rows.
+    pub insert: Option<String>,
+    /// To delete rows.
+    pub delete: Option<String>,
+}
+
+impl TableHandle {
+    /// The table as far as fields and policies depend on it.
+    pub fn shape(&self) -> TableShape<'_> {
+        TableShape {
+            columns: &self.columns,
+            stopped: &self.stopped,
+            key_columns: &self.key_columns,
+            key_stopped: &self.key_stopped,
+            page_id: &self.page_id,
+            page_id_is_unique: self.page_id_is_unique,
+            required: &self.required,
+            lacking: Lacking {
+                link: self.lacking.link.as_deref(),
+                insert: self.lacking.insert.as_deref(),
+                delete: self.lacking.delete.as_deref(),
+            },
+            key_is_plain: self.key_is_plain,
+        }
+    }
 }
 
 /// Resolves the table of a binding and checks everything that does not depend on Notion.
@@ -61,6 +105,8 @@ pub async fn inspect(pool: &PgPool, plan: &BindingPlan) -> Result<TableHandle, S
     let key = inspection.key(&mut connection).await?;
     inspection.check_privileges(&key, page_id, updated_at)?;
     let (columns, stopped) = inspection.mapped();
+    let (key_columns, key_stopped) = inspection.matched();
+    let unique = relation::unique_column(&mut connection, relation.oid, page_id.number).await?;
     // Asked for last: while a privilege is missing, that is the thing to say.
     if relation.row_security {
         return Err(StoreError::refused(
@@ -76,6 +122,13 @@ pub async fn inspect(pool: &PgPool, plan: &BindingPlan) -> Result<TableHandle, S
         updated_at: updated_at.map(|attribute| attribute.column.clone()),
         columns,
         stopped,
+        key_columns,
+        key_stopped,
+        page_id_is_unique: unique,
+        required: (attributes.iter().filter(|attribute| attribute.required))
+            .map(|attribute| attribute.column.name.clone())
+            .collect(),
+        lacking: inspection.lacking(page_id),
         table: relation.table,
     })
 }
@@ -86,6 +139,10 @@ fn is_plain(column: &Column) -> bool {
 
 fn missing(grants: &Grants<'_>) -> StoreError {
     StoreError::refused(Reason::PrivilegeMissing, grants.to_string())
+}
+
+fn lacks(grants: &Grants<'_>) -> Option<String> {
+    (!grants.is_empty()).then(|| grants.to_string())
 }
 
 /// One look at a table for one binding.
@@ -213,7 +270,9 @@ impl<'a> Inspection<'a> {
         for field in &self.plan.fields {
             if let Some(attribute) = self.attribute(&field.column) {
                 grants.select(attribute);
-                grants.update(attribute);
+                if field.direction.writes_postgres() {
+                    grants.update(attribute);
+                }
             }
         }
         let updated_at = self.plan.updated_at_column.as_deref();
@@ -229,7 +288,7 @@ impl<'a> Inspection<'a> {
         for field in &self.plan.fields {
             let checked = match self.attribute(&field.column) {
                 None => Err((Reason::ColumnNotFound, self.not_found(&field.column))),
-                Some(attribute) => self.granted(attribute).map(|()| &attribute.column),
+                Some(attribute) => self.granted(attribute, field).map(|()| &attribute.column),
             };
             match checked {
                 Ok(column) => {
@@ -245,14 +304,74 @@ impl<'a> Inspection<'a> {
         (columns, stopped)
     }
 
-    fn granted(&self, attribute: &Attribute) -> Result<(), (Reason, String)> {
+    fn granted(&self, attribute: &Attribute, field: &FieldMapping) -> Result<(), (Reason, String)> {
         let mut grants = Grants::new(self.relation);
         grants.select(attribute);
-        grants.update(attribute);
-        grants.use_type(attribute);
-        if grants.is_empty() {
-            return Ok(());
+        if field.direction.writes_postgres() {
+            grants.update(attribute);
+            grants.use_type(attribute);
         }
-        Err((Reason::PrivilegeMissing, grants.to_string()))
+        match lacks(&grants) {
+            None => Ok(()),
+            Some(remedy) => Err((Reason::PrivilegeMissing, remedy)),
+        }
+    }
+
+    /// The columns of the key, which are read and not written.
+    fn matched(&self) -> (BTreeMap<String, Column>, Vec<StoppedField>) {
+        let mut columns = BTreeMap::new();
+        let mut stopped = Vec::new();
+        for key in &self.plan.policies.linking.match_on {
+            let problem = match self.attribute(&key.column) {
+                None => Some((Reason::ColumnNotFound, self.not_found(&key.column))),
+                Some(attribute) => {
+                    columns.insert(key.column.clone(), attribute.column.clone());
+                    let mut grants = Grants::new(self.relation);
+                    grants.select(attribute);
+                    lacks(&grants).map(|remedy| (Reason::PrivilegeMissing, remedy))
+                }
+            };
+            stopped.extend(problem.map(|(reason, remedy)| StoppedField {
+                column: key.column.clone(),
+                reason,
+                remedy,
+            }));
+        }
+        (columns, stopped)
+    }
+
+    /// What the policies of the binding need beyond reading and updating mapped columns.
+    fn lacking(&self, page_id: &Attribute) -> LackingRights {
+        let policies = &self.plan.policies;
+        let trashed = policies.deletion.on_page_trashed;
+        let grants = |fill: &dyn Fn(&mut Grants<'a>)| {
+            let mut grants = Grants::new(self.relation);
+            fill(&mut grants);
+            lacks(&grants)
+        };
+        let links = policies.linking.writes_page_id() || trashed == OnPageTrashed::Unlink;
+        let inserts = policies.linking.on_unlinked_page == OnUnlinkedPage::Insert;
+        let deletes = trashed == OnPageTrashed::DeleteRow;
+        LackingRights {
+            link: links
+                .then(|| grants(&|grants| grants.update(page_id)))
+                .flatten(),
+            insert: inserts
+                .then(|| grants(&|grants| self.insertable(grants, page_id)))
+                .flatten(),
+            delete: deletes.then(|| grants(&Grants::delete)).flatten(),
+        }
+    }
+
+    /// Every column that an insert fills.
+    fn insertable(&self, grants: &mut Grants<'a>, page_id: &Attribute) {
+        let keys = self.plan.policies.linking.match_on.iter();
+        let named = (self.plan.fields.iter().map(|field| &field.column))
+            .chain(keys.map(|key| &key.column))
+            .chain(&self.plan.updated_at_column);
+        for attribute in named.filter_map(|name| self.attribute(name)) {
+            grants.insert(attribute);
+        }
+        grants.insert(page_id);
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn field(name: &str, property: PropertyType, kind: ColumnKind) -> Fie
             kind: property,
             options: Vec::new(),
             repinned: false,
+            is_key: false,
         },
         column: Column {
             name: name.to_owned(),

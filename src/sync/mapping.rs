@@ -169,6 +169,10 @@ pub struct PinnedProperty {
     /// its values may all be empty then, and an empty one must not overwrite a filled column.
     #[serde(default)]
     pub repinned: bool,
+    /// Whether it belongs to `linking.matchOn` and not to `properties`: one column may stand in both
+    /// with different properties.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_key: bool,
 }
 
 /// A field that can be synced: property pinned, column found, types fit.
@@ -248,7 +252,12 @@ impl TablePlan {
         }
         hasher.update(format!(
             "{:?}",
-            (self.binding.direction, self.binding.drift_policy)
+            (
+                self.binding.direction,
+                self.binding.drift_policy,
+                &self.binding.policies.linking,
+                &self.binding.policies.filter
+            )
         ));
         hasher.finalize().into()
     }

@@ -3,16 +3,14 @@
 //! A property is resolved by name once; from then on its id wins (`design/sync.md` §5). One field
 //! that does not work stops alone.
 
-use std::collections::BTreeMap;
-
-use super::column::Column;
-use super::convert;
-use super::identity::DataSourceId;
-use super::mapping::{
-    BindingPlan, Field, FieldMapping, PinnedProperty, PropertySelector, StoppedField, TablePlan,
-};
+use super::mapping::{FieldMapping, PinnedProperty, PropertySelector, StoppedField};
 use super::page::{DataSource, PropertySchema};
+use super::policy::KeyMapping;
 use super::reason::Reason;
+
+mod fit;
+
+pub use fit::{Fitted, Lacking, TableShape, table_plan};
 
 /// A property that has another name than when it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,25 +30,57 @@ pub struct Pinning {
     pub pinned: Vec<PinnedProperty>,
     /// Fields whose property cannot be used.
     pub stopped: Vec<StoppedField>,
+    /// Entries of the key whose property cannot be used.
+    pub key_problems: Vec<StoppedField>,
     /// Properties that were renamed.
     pub renamed: Vec<Rename>,
 }
 
-/// Pins the properties of `fields`, given the pins of before. `repin` names columns whose pin a
-/// person gave up.
+/// Pins the properties of `fields` and of the key, given the pins of before. `repin` names columns
+/// whose pin a person gave up.
 pub fn pin(
     fields: &[FieldMapping],
+    keys: &[KeyMapping],
+    before: &[PinnedProperty],
+    source: &DataSource,
+    repin: &[String],
+) -> Pinning {
+    let (key_pins, pins): (Vec<_>, Vec<_>) = before.iter().cloned().partition(|pin| pin.is_key);
+    let entries = fields.iter().map(|field| (&*field.column, &field.property));
+    let mut pinning = pin_all(entries, &pins, source, repin);
+    // A key that is mapped just so shares the pin of its field.
+    let own = keys.iter().filter(|key| mapped_as(key, fields).is_none());
+    let entries = own.map(|key| (&*key.column, &key.property));
+    let keys = pin_all(entries, &key_pins, source, repin);
+    let as_key = |pin| PinnedProperty {
+        is_key: true,
+        ..pin
+    };
+    pinning.pinned.extend(keys.pinned.into_iter().map(as_key));
+    pinning.renamed.extend(keys.renamed);
+    pinning.key_problems = keys.stopped;
+    pinning
+}
+
+/// The field that maps the column of a key to the same property.
+fn mapped_as<'a>(key: &KeyMapping, fields: &'a [FieldMapping]) -> Option<&'a FieldMapping> {
+    let mut fields = fields.iter();
+    fields.find(|field| field.column == key.column && field.property == key.property)
+}
+
+fn pin_all<'a>(
+    entries: impl Iterator<Item = (&'a str, &'a PropertySelector)>,
     before: &[PinnedProperty],
     source: &DataSource,
     repin: &[String],
 ) -> Pinning {
     let mut pinning = Pinning::default();
-    for field in fields {
-        let old = before.iter().find(|pin| pin.column == field.column);
-        let kept = old.filter(|pin| pin.selector == field.property && !repin.contains(&pin.column));
+    for (column, selector) in entries {
+        let old = before.iter().find(|pin| pin.column == column);
+        let kept = old.filter(|pin| pin.selector == *selector && !repin.contains(&pin.column));
         match kept {
             Some(pin) => pinning.keep(pin, source),
-            None => pinning.resolve(field, old, source),
+            None => pinning.resolve(column, selector, old, source),
         }
     }
     pinning
@@ -95,32 +125,34 @@ impl Pinning {
         self.pinned.push(pin);
     }
 
-    fn resolve(&mut self, field: &FieldMapping, old: Option<&PinnedProperty>, source: &DataSource) {
-        let found = source
-            .properties
-            .iter()
-            .find(|property| match &field.property {
-                PropertySelector::Name(name) => property.name == *name,
-                PropertySelector::Id(id) => property.id == *id,
-            });
+    fn resolve(
+        &mut self,
+        column: &str,
+        selector: &PropertySelector,
+        old: Option<&PinnedProperty>,
+        source: &DataSource,
+    ) {
+        let found = source.properties.iter().find(|property| match selector {
+            PropertySelector::Name(name) => property.name == *name,
+            PropertySelector::Id(id) => property.id == *id,
+        });
         let Some(property) = found else {
             // Giving up a pin that works for a name that nobody has would only stop the column.
-            if let Some(pin) = old.filter(|pin| pin.selector == field.property && pin.works(source))
-            {
+            if let Some(pin) = old.filter(|pin| pin.selector == *selector && pin.works(source)) {
                 return self.keep(pin, source);
             }
             let remedy = format!(
                 "the data source has no property {}; correct spec.properties or add it in Notion",
-                shown(&field.property)
+                shown(selector)
             );
-            self.stop(&field.column, Reason::PropertyMissing, remedy);
+            self.stop(column, Reason::PropertyMissing, remedy);
             // The old pin stays, so that a typing error in the spec does not lose it.
             self.pinned.extend(old.cloned());
             return;
         };
         self.pinned.push(PinnedProperty {
-            column: field.column.clone(),
-            selector: field.property.clone(),
+            column: column.to_owned(),
+            selector: selector.clone(),
             id: property.id.clone(),
             name: property.name.clone(),
             kind: property.kind.clone(),
@@ -128,6 +160,7 @@ impl Pinning {
             repinned: old.is_some_and(|old| {
                 old.repinned || old.id != property.id || old.kind != property.kind
             }),
+            is_key: false,
         });
     }
 
@@ -166,211 +199,5 @@ fn retyped_remedy(pin: &PinnedProperty, now: &PropertySchema) -> String {
     )
 }
 
-/// Joins pins with the columns of the table: those that can be used, by their name in the spec, and
-/// those that cannot.
-pub fn table_plan(
-    binding: BindingPlan,
-    data_source: DataSourceId,
-    pinning: &Pinning,
-    columns: &BTreeMap<String, Column>,
-    unusable: &[StoppedField],
-    key_is_plain: bool,
-) -> TablePlan {
-    let mut fields = Vec::new();
-    let mut stopped: Vec<StoppedField> = pinning.stopped.clone();
-    let already = |column: &str| pinning.stopped.iter().any(|field| field.column == column);
-    stopped.extend(
-        unusable
-            .iter()
-            .filter(|field| !already(&field.column))
-            .cloned(),
-    );
-    for mapping in &binding.fields {
-        if stopped.iter().any(|field| field.column == mapping.column) {
-            continue;
-        }
-        let pin = pinning
-            .pinned
-            .iter()
-            .find(|pin| pin.column == mapping.column);
-        let (Some(pin), Some(column)) = (pin, columns.get(&mapping.column)) else {
-            continue;
-        };
-        match unfit(pin, column) {
-            Some(remedy) => stopped.push(StoppedField {
-                column: mapping.column.clone(),
-                reason: Reason::ColumnTypeMismatch,
-                remedy,
-            }),
-            None => fields.push(Field {
-                mapping: mapping.clone(),
-                property: pin.clone(),
-                column: column.clone(),
-            }),
-        }
-    }
-    TablePlan {
-        binding,
-        data_source,
-        fields,
-        stopped,
-        match_on: Vec::new(),
-        bot: None,
-        key_is_plain,
-    }
-}
-
-/// Why a column cannot take the property, if it cannot.
-fn unfit(pin: &PinnedProperty, column: &Column) -> Option<String> {
-    if column.generated {
-        return Some(format!(
-            "column \"{}\" is generated by Postgres; map another column",
-            column.name
-        ));
-    }
-    (!convert::fits(&pin.kind, column)).then(|| {
-        format!(
-            "a property of type {} does not go into column \"{}\" of type {}; change the \
-             column's type or map another column (docs/TYPES.md)",
-            pin.kind.name(),
-            column.name,
-            column.type_sql
-        )
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sync::column::ColumnKind;
-    use crate::sync::fixtures;
-    use crate::sync::identity::PropertyId;
-    use crate::sync::page::PropertyType;
-
-    fn source(properties: &[(&str, &str, PropertyType)]) -> DataSource {
-        let property = |(id, name, kind): &(&str, &str, PropertyType)| {
-            PropertySchema::new(PropertyId::new(id), (*name).to_owned(), kind.clone())
-        };
-        DataSource {
-            id: DataSourceId(uuid::Uuid::from_u128(1)),
-            title: "Projects".into(),
-            in_trash: false,
-            properties: properties.iter().map(property).collect(),
-        }
-    }
-
-    fn mapping(column: &str, property: &str) -> FieldMapping {
-        let text = ColumnKind::Text { max_chars: None };
-        let mut mapping = fixtures::field(column, PropertyType::Title, text).mapping;
-        mapping.property = PropertySelector::parse(property);
-        mapping
-    }
-
-    #[test]
-    fn a_rename_is_followed_by_id_even_if_another_property_takes_the_name() {
-        let fields = [mapping("stage", "Stage")];
-        let first = source(&[("a", "Stage", PropertyType::Select)]);
-        let pins = pin(&fields, &[], &first, &[]).pinned;
-        let later = source(&[
-            ("b", "Stage", PropertyType::Select),
-            ("a", "Phase", PropertyType::Select),
-        ]);
-        let after = pin(&fields, &pins, &later, &[]);
-        assert!(after.stopped.is_empty());
-        assert_eq!(after.pinned[0].id, PropertyId::new("a"));
-        let rename = Rename {
-            column: "stage".into(),
-            from: "Stage".into(),
-            to: "Phase".into(),
-        };
-        assert_eq!(after.renamed, [rename]);
-        assert!(pin(&fields, &after.pinned, &later, &[]).renamed.is_empty());
-    }
-
-    #[test]
-    fn a_vanished_or_retyped_property_stops_its_column_until_it_is_repinned() {
-        let fields = [mapping("stage", "Stage")];
-        let before = pin(
-            &fields,
-            &[],
-            &source(&[("a", "Stage", PropertyType::Select)]),
-            &[],
-        );
-        let recreated = source(&[("b", "Stage", PropertyType::Select)]);
-        let gone = pin(&fields, &before.pinned, &recreated, &[]);
-        assert_eq!(gone.stopped[0].reason, Reason::PropertyMissing);
-        assert_eq!(gone.pinned, before.pinned);
-        let retyped = source(&[("a", "Stage", PropertyType::Status)]);
-        let stopped = pin(&fields, &before.pinned, &retyped, &[]);
-        assert_eq!(stopped.stopped[0].reason, Reason::PropertyRetyped);
-        let repinned = pin(&fields, &before.pinned, &recreated, &["stage".into()]);
-        assert!(repinned.stopped.is_empty());
-        assert_eq!(repinned.pinned[0].id, PropertyId::new("b"));
-        assert!(repinned.pinned[0].repinned);
-    }
-
-    #[test]
-    fn repinning_to_a_name_that_nobody_has_keeps_a_pin_that_works() {
-        let fields = [mapping("stage", "Stage")];
-        let first = source(&[("a", "Stage", PropertyType::Select)]);
-        let pins = pin(&fields, &[], &first, &[]).pinned;
-        let renamed = source(&[("a", "Phase", PropertyType::Select)]);
-        let again = pin(&fields, &pins, &renamed, &["stage".into()]);
-        assert!(again.stopped.is_empty());
-        assert_eq!(again.pinned[0].name, "Phase");
-    }
-
-    #[test]
-    fn another_entry_in_the_spec_is_resolved_anew() {
-        let before = pin(
-            &[mapping("stage", "Stage")],
-            &[],
-            &source(&[("a", "Stage", PropertyType::Select)]),
-            &[],
-        );
-        let schema = source(&[
-            ("a", "Stage", PropertyType::Select),
-            ("U%60%3BC", "Phase", PropertyType::Select),
-        ]);
-        let after = pin(&[mapping("stage", "id:U`;C")], &before.pinned, &schema, &[]);
-        assert_eq!(after.pinned[0].id, PropertyId::new("U`;C"));
-        assert!(after.pinned[0].repinned);
-        let missing = pin(&[mapping("stage", "Stge")], &before.pinned, &schema, &[]);
-        assert_eq!(missing.stopped[0].reason, Reason::PropertyMissing);
-        assert_eq!(missing.pinned, before.pinned);
-    }
-
-    #[test]
-    fn only_the_field_that_does_not_fit_stops() {
-        let fields = vec![
-            mapping("name", "Name"),
-            mapping("price", "Price"),
-            mapping("gone", "Name"),
-        ];
-        let schema = source(&[
-            ("t", "Name", PropertyType::Title),
-            ("p", "Price", PropertyType::Number),
-        ]);
-        let pinning = pin(&fields, &[], &schema, &[]);
-        let text = ColumnKind::Text { max_chars: None };
-        let column = |name: &str| fixtures::field(name, PropertyType::Title, text.clone()).column;
-        let gone = StoppedField {
-            column: "gone".into(),
-            reason: Reason::ColumnNotFound,
-            remedy: String::new(),
-        };
-        let columns = [
-            ("name".to_owned(), column("name")),
-            ("price".to_owned(), column("price")),
-        ];
-        let mut binding = fixtures::table(Vec::new()).binding;
-        binding.fields = fields;
-        let plan = table_plan(binding, schema.id, &pinning, &columns.into(), &[gone], true);
-        assert_eq!(plan.fields.len(), 1);
-        let reasons: Vec<_> = plan.stopped.iter().map(|field| field.reason).collect();
-        assert_eq!(
-            reasons,
-            [Reason::ColumnNotFound, Reason::ColumnTypeMismatch]
-        );
-    }
-}
+mod tests;

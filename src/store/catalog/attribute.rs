@@ -47,7 +47,11 @@ const ALL: &str = "
            END AS element_labels,
            has_schema_privilege(n.oid, 'USAGE') AS type_usable,
            has_column_privilege($1, r.number, 'SELECT') AS selectable,
-           has_column_privilege($1, r.number, 'UPDATE') AS updatable
+           has_column_privilege($1, r.number, 'UPDATE') AS updatable,
+           has_column_privilege($1, r.number, 'INSERT') AS insertable,
+           r.required AND NOT a.atthasdef AND a.attidentity = ''
+               AND NOT EXISTS (SELECT FROM pg_type d
+                               WHERE d.oid = a.atttypid AND d.typdefaultbin IS NOT NULL) AS unfilled
     FROM resolved r
     JOIN pg_type t ON t.oid = r.type AND t.typtype <> 'd'
     JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -68,6 +72,9 @@ pub(super) struct Attribute {
     pub(super) type_usable: bool,
     pub(super) selectable: bool,
     pub(super) updatable: bool,
+    pub(super) insertable: bool,
+    /// Whether an insert must fill it: NOT NULL, without default, not computed.
+    pub(super) required: bool,
 }
 
 impl Attribute {
@@ -121,6 +128,8 @@ impl Attribute {
             type_usable: row.try_get("type_usable")?,
             selectable: row.try_get("selectable")?,
             updatable: row.try_get("updatable")?,
+            insertable: row.try_get("insertable")?,
+            required: row.try_get("unfilled")?,
         })
     }
 

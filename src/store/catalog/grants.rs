@@ -13,6 +13,8 @@ pub(super) struct Grants<'a> {
     select_all: bool,
     select: BTreeSet<String>,
     update: BTreeSet<String>,
+    insert: BTreeSet<String>,
+    delete: bool,
     schemas: BTreeSet<String>,
 }
 
@@ -28,6 +30,8 @@ impl<'a> Grants<'a> {
             select_all: false,
             select: BTreeSet::new(),
             update: BTreeSet::new(),
+            insert: BTreeSet::new(),
+            delete: false,
             schemas,
         }
     }
@@ -51,6 +55,18 @@ impl<'a> Grants<'a> {
         }
     }
 
+    /// Filling a column of a new row, unless the role may or nobody can.
+    pub(super) fn insert(&mut self, attribute: &Attribute) {
+        if !attribute.insertable && !attribute.column.generated {
+            self.insert.insert(quote(&attribute.column.name));
+        }
+    }
+
+    /// Deleting rows, unless the role may.
+    pub(super) fn delete(&mut self) {
+        self.delete = !self.relation.deletable;
+    }
+
     /// Naming a column's type, unless the role may.
     pub(super) fn use_type(&mut self, attribute: &Attribute) {
         if !attribute.type_usable {
@@ -63,6 +79,8 @@ impl<'a> Grants<'a> {
         !self.select_all
             && self.select.is_empty()
             && self.update.is_empty()
+            && self.insert.is_empty()
+            && !self.delete
             && self.schemas.is_empty()
     }
 }
@@ -88,6 +106,12 @@ impl fmt::Display for Grants<'_> {
         }
         if !self.update.is_empty() {
             privileges.push(format!("UPDATE ({})", listed(&self.update)));
+        }
+        if !self.insert.is_empty() {
+            privileges.push(format!("INSERT ({})", listed(&self.insert)));
+        }
+        if self.delete {
+            privileges.push("DELETE".to_owned());
         }
         if !privileges.is_empty() {
             let table = self.relation.table.quoted();

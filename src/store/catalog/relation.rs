@@ -15,6 +15,7 @@ const FIND: &str = "
                OR n.nspname::text IN ('information_schema', 'notion_sync') AS reserved,
            has_schema_privilege(n.oid, 'USAGE') AS usable,
            has_table_privilege(c.oid, 'SELECT') AS selectable,
+           has_table_privilege(c.oid, 'DELETE') AS deletable,
            row_security_active(c.oid) AS row_security,
            current_user::text AS role
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -31,6 +32,16 @@ const UNIQUE_INDEXES: &str = "
       AND i.indpred IS NULL AND i.indexprs IS NULL
     ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid";
 
+/// Whether a unique index covers this column alone, for every row where it is not NULL.
+const UNIQUE_COLUMN: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_index i
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = $2
+        WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indislive
+          AND i.indnkeyatts = 1 AND i.indkey[0] = $2 AND i.indexprs IS NULL
+          AND (i.indpred IS NULL
+               OR pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname)))";
+
 /// A table that exists.
 pub(super) struct Relation {
     pub(super) oid: u32,
@@ -39,6 +50,8 @@ pub(super) struct Relation {
     pub(super) usable: bool,
     /// Whether the role may read every column.
     pub(super) selectable: bool,
+    /// Whether the role may delete rows.
+    pub(super) deletable: bool,
     /// Whether row-level security applies to the role.
     pub(super) row_security: bool,
     /// Who we are.
@@ -87,6 +100,7 @@ impl Relation {
             },
             usable: row.try_get("usable")?,
             selectable: row.try_get("selectable")?,
+            deletable: row.try_get("deletable")?,
             row_security: row.try_get("row_security")?,
             role: row.try_get("role")?,
         })
@@ -123,4 +137,18 @@ pub(super) async fn unique_indexes(
         .fetch_all(connection)
         .await?;
     Ok(indexes)
+}
+
+/// Whether no two rows can hold the same value in this column.
+pub(super) async fn unique_column(
+    connection: &mut PgConnection,
+    oid: u32,
+    column: i16,
+) -> Result<bool, StoreError> {
+    let is_unique = sqlx::query_scalar(UNIQUE_COLUMN)
+        .bind(Oid(oid))
+        .bind(column)
+        .fetch_one(connection)
+        .await?;
+    Ok(is_unique)
 }

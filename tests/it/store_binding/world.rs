@@ -197,6 +197,7 @@ impl World {
                     kind: kind.clone(),
                     options: Vec::new(),
                     repinned: false,
+                    is_key: false,
                 },
                 column: table.columns[*name].clone(),
             });
