@@ -14,8 +14,8 @@ pub(super) struct Asked {
     pub(super) spec_changed: bool,
     /// A Secret that the binding refers to is another one now.
     pub(super) secrets_changed: bool,
-    /// The table that it waits for has lost its holder.
-    pub(super) table_freed: bool,
+    /// A binding that it may wait for is gone, or has another spec.
+    pub(super) holder_changed: bool,
     /// `notionsync.dev/requestedAt` has a new value.
     pub(super) requested: bool,
     /// `notionsync.dev/fullScanRequestedAt` has a new value.
@@ -58,7 +58,7 @@ impl Asked {
         Self {
             spec_changed: memory.generation != binding.metadata.generation,
             secrets_changed: worker.take_secrets_changed(),
-            table_freed: worker.take_table_freed(),
+            holder_changed: worker.take_holder_changed(),
             requested,
             complete_requested,
             repin: repin.map(|column| column.trim().to_owned()).collect(),
@@ -70,7 +70,7 @@ impl Asked {
     pub(super) fn is_news(&self) -> bool {
         self.spec_changed
             || self.secrets_changed
-            || self.table_freed
+            || self.holder_changed
             || self.requested
             || self.complete_requested
             || !self.repin.is_empty()

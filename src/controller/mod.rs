@@ -16,6 +16,7 @@ pub mod lease;
 pub mod nudge;
 pub mod publish;
 pub mod reconcile;
+pub mod relations;
 pub mod schedule;
 pub mod secret_poll;
 pub mod secrets;
@@ -29,6 +30,7 @@ pub mod validate;
 pub mod watch;
 mod webhook_check;
 pub mod worker;
+pub mod writers;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -140,9 +142,10 @@ fn forget(context: &Context, gone: &BindingRef) {
         let status = binding.status.as_ref();
         let conditions = status.map(|status| status.conditions.as_slice());
         let stalled = conditions::find(conditions.unwrap_or_default(), conditions::kind::STALLED);
-        if stalled.is_some_and(|is| is.reason == Reason::TableAlreadyBound.as_str()) {
+        let waits = [Reason::TableAlreadyBound, Reason::PropertyAlreadyWritten];
+        if stalled.is_some_and(|is| waits.iter().any(|reason| is.reason == reason.as_str())) {
             let waiting = watch::binding_ref(&binding);
-            context.nudges.worker(&waiting).table_freed();
+            context.nudges.worker(&waiting).holder_changed();
             context.nudges.start(&waiting);
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::worker::Worker;
 use crate::api::NotionSyncBinding;
+use crate::engine::PageLocks;
 use crate::sync::identity::BindingRef;
 
 /// The workers of this process and the queue that starts them.
@@ -19,6 +20,8 @@ use crate::sync::identity::BindingRef;
 pub struct Nudges {
     workers: Mutex<HashMap<BindingRef, Arc<Worker>>>,
     queue: Mutex<mpsc::UnboundedSender<ObjectRef<NotionSyncBinding>>>,
+    /// The pages that are being written to, by whichever binding.
+    writes: Arc<PageLocks>,
 }
 
 impl Default for Nudges {
@@ -27,6 +30,7 @@ impl Default for Nudges {
         Self {
             workers: Mutex::default(),
             queue: Mutex::new(queue),
+            writes: Arc::default(),
         }
     }
 }
@@ -57,7 +61,8 @@ impl Nudges {
     /// The worker of this binding.
     pub fn worker(&self, binding: &BindingRef) -> Arc<Worker> {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(workers.entry(binding.clone()).or_default())
+        let new = || Arc::new(Worker::new(Arc::clone(&self.writes)));
+        Arc::clone(workers.entry(binding.clone()).or_insert_with(new))
     }
 
     /// Forgets a binding that is gone.

@@ -189,7 +189,7 @@ impl<'a> Publisher<'a> {
         seen.schema = SchemaCheck::Resolved {
             working: session.plan.fields.len(),
             stopped: session.plan.stopped.clone(),
-            notices: notice.into_iter().collect(),
+            notices: session.notices.iter().cloned().chain(notice).collect(),
         };
         seen.key_is_plain = session.plan.key_is_plain;
         let source = session.plan.data_source;

@@ -18,6 +18,7 @@ use super::schedule::{PROBE_EVERY, Schedule, backoff, jittered};
 use super::session::{self, Opened, Session};
 use super::watch::binding_ref;
 use super::worker::{Memory, Worker};
+use super::{relations, writers};
 use crate::api::NotionSyncBinding;
 use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work};
 use crate::notion::Client;
@@ -82,6 +83,10 @@ impl Pass<'_> {
             self.look_at_table(memory).await
         } else {
             Ok(())
+        };
+        let opened = match opened {
+            Ok(()) => self.look_around(memory).await,
+            Err(findings) => Err(findings),
         };
         if let Err(findings) = opened {
             return self.failed(memory, findings).await;
@@ -198,6 +203,9 @@ impl Pass<'_> {
         } = session::open(self.context, self.binding, &self.asked.repin).await;
         memory.complete_due |= table_replaced;
         self.publisher().renamed(&renamed).await;
+        if self.asked.spec_changed {
+            self.tell_competitors();
+        }
         match session {
             Some(session) => {
                 memory.session = Some(session);
@@ -207,13 +215,47 @@ impl Pass<'_> {
         }
     }
 
+    /// Bindings that write to the same data source look again who writes what.
+    fn tell_competitors(&self) {
+        for other in self.context.bindings.state() {
+            if writers::compete(self.binding, &other) {
+                let name = binding_ref(&other);
+                self.context.nudges.worker(&name).holder_changed();
+                self.context.nudges.start(&name);
+            }
+        }
+    }
+
+    /// Makes sure that no older binding writes the same properties by now, and that mapped relations
+    /// still show what they hold: a target that is no longer shared makes them look empty.
+    async fn look_around(&self, memory: &mut Memory) -> Result<(), Findings> {
+        let Some(session) = &memory.session else {
+            return Ok(());
+        };
+        let mut findings = Findings::default();
+        let others = self.context.bindings.state();
+        if let Some(problem) = writers::elsewhere(self.binding, &session.plan, &others) {
+            memory.session = None;
+            findings.stop(problem);
+            return Err(findings);
+        }
+        match relations::answer(&session.notion, &session.relations).await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.open(memory).await,
+            Err(problem) => {
+                findings.stop(problem);
+                Err(findings)
+            }
+        }
+    }
+
     /// Makes sure that the table is still the one that was inspected; another one is opened anew.
     async fn look_at_table(&self, memory: &mut Memory) -> Result<(), Findings> {
         let Some(session) = &memory.session else {
             return self.open(memory).await;
         };
         let seen = answered(catalog::inspect(&session.pool, &session.plan.binding)).await;
-        let stopped = !session.plan.stopped.is_empty();
+        let stopped = !session.plan.stopped.is_empty() || !session.notices.is_empty();
         let unaudited = session.store.audit_problem().await.is_some();
         match seen {
             // A column or property that was stopped may be right by now.
@@ -329,11 +371,29 @@ impl Pass<'_> {
         let wait = memory
             .schedule
             .map_or(PROBE_EVERY, |schedule| schedule.wait(Instant::now()));
+        let wait = wait.min(self.next_look(report));
         Action::requeue(if soon {
             Duration::from_secs(1).min(wait)
         } else {
             wait
         })
+    }
+
+    /// How long until what this pass left open is looked at again.
+    fn next_look(&self, report: &PassReport) -> Duration {
+        let until = |when: Timestamp| {
+            let wait = Duration::try_from(when.duration_since(Timestamp::now()));
+            wait.unwrap_or_default() + Duration::from_millis(100)
+        };
+        let judged = report.come_back.map_or(Duration::MAX, until);
+        let again = if report.leaves_changes() {
+            judged.min(PROBE_EVERY)
+        } else {
+            judged
+        };
+        let left = report.leaves_changes().then(|| Instant::now() + again);
+        self.worker.leave_changes(left);
+        again
     }
 
     /// A binding that could not be opened, or a pass that was stopped.
@@ -362,9 +422,13 @@ impl Pass<'_> {
             },
         )
         .await;
-        if let Some(problem) = &findings.spec
-            && problem.reason != Reason::TableAlreadyBound
-        {
+        let waits_for_another = |problem: &Problem| {
+            matches!(
+                problem.reason,
+                Reason::TableAlreadyBound | Reason::PropertyAlreadyWritten
+            )
+        };
+        if (findings.spec.as_ref()).is_some_and(|problem| !waits_for_another(problem)) {
             return Action::await_change();
         }
         Action::requeue(wait)
@@ -438,6 +502,7 @@ fn log_pass(name: &BindingRef, work: Work, report: &PassReport) {
         pages.read = report.pages_read,
         rows.written = report.rows_written,
         fields.written = report.fields_written,
+        fields.sent = report.fields_sent,
         events.settled = report.events_settled,
         "the pass ended"
     );

@@ -15,7 +15,9 @@ use super::findings::{Findings, is_about_schema};
 use super::secrets::{SecretRead, SecretValue};
 use super::validate::{self, Source, ValidatedBinding};
 use super::watch::binding_ref;
+use super::{relations, writers};
 use crate::api::{NotionSyncBinding, SecretKey, annotations};
+use crate::notion::writer::NotionWriter;
 use crate::notion::{Client, NotionApi};
 use crate::store::catalog::{self, TableHandle};
 use crate::store::claim::{self, Claim, ClaimRequest};
@@ -26,8 +28,9 @@ use crate::store::{StoreError, migrate};
 use crate::sync::identity::{BindingRef, DataSourceId, DatabaseId};
 use crate::sync::mapping::{PinnedProperty, TablePlan};
 use crate::sync::page::DataSource;
+use crate::sync::policy::{OnRowDeleted, OnUnlinkedRow};
 use crate::sync::reason::Reason;
-use crate::sync::schema::{self, Rename};
+use crate::sync::schema::{self, Fitted, Rename};
 
 /// Both sides, open and checked.
 #[derive(Debug)]
@@ -46,6 +49,12 @@ pub struct Session {
     pub title: String,
     /// All pins, also of stopped fields.
     pub pinned: Vec<PinnedProperty>,
+    /// The claim under which it works.
+    pub claim: Claim,
+    /// What keeps a policy from being acted on, and stops no column.
+    pub notices: Vec<Problem>,
+    /// The data sources that mapped relations point to.
+    pub relations: Vec<DataSourceId>,
 }
 
 /// What an attempt to open gave.
@@ -300,19 +309,30 @@ async fn join(
             return Opened::stopped(findings);
         }
     };
-    let pinning = schema::pin(&validated.plan.fields, &claim.pinned, &notion.source, repin);
+    let keys = &validated.plan.policies.linking.match_on;
+    let before = &claim.pinned;
+    let mut pinning = schema::pin(&validated.plan.fields, keys, before, &notion.source, repin);
+    let fitted = async {
+        relations::check(&notion.client, &notion.source, &mut pinning).await?;
+        let shape = database.table.shape();
+        let fitted = schema::table_plan(validated.plan, notion.source.id, &pinning, shape);
+        finish_plan(context, binding, &notion, fitted).await
+    };
+    let Fitted { plan, notices } = match fitted.await {
+        Ok(fitted) => fitted,
+        Err(problem) => {
+            findings.stop(problem);
+            return Opened::stopped(findings);
+        }
+    };
+    let plan = Arc::new(plan);
     let table_replaced = claim.table_replaced;
-    let plan = Arc::new(schema::table_plan(
-        validated.plan,
-        notion.source.id,
-        &pinning,
-        &database.table.columns,
-        &database.table.stopped,
-        database.table.key_is_plain,
-    ));
     for stopped in &plan.stopped {
         findings.add(Problem::new(stopped.reason, stopped.remedy.clone()));
     }
+    let notices: Vec<Problem> = (notices.into_iter())
+        .map(|(reason, remedy)| Problem::new(reason, remedy))
+        .collect();
     let parts = async {
         if pinning.pinned != claim.pinned {
             claim
@@ -323,7 +343,7 @@ async fn join(
             pool: database.pool.clone(),
             plan: Arc::clone(&plan),
             table: database.table.clone(),
-            claim,
+            claim: claim.clone(),
             owner: claim::owner(context.cluster_id(), &name),
             metrics: context.metrics.clone(),
         })
@@ -351,13 +371,16 @@ async fn join(
         };
     }
     let session = Session {
+        relations: relations::targets(&plan, &notion.source),
         notion: notion.client,
         store,
         plan,
         table: database.table,
         pool: database.pool,
+        claim,
         title: notion.source.title,
         pinned: pinning.pinned,
+        notices,
     };
     Opened {
         session: Some(session),
@@ -365,6 +388,35 @@ async fn join(
         renamed,
         table_replaced,
     }
+}
+
+/// What depends on the other bindings of the cluster, and on who the token is.
+async fn finish_plan(
+    context: &Context,
+    binding: &NotionSyncBinding,
+    notion: &NotionSide,
+    mut fitted: Fitted,
+) -> Result<Fitted, Problem> {
+    let plan = &mut fitted.plan;
+    if let Some(problem) = writers::twice(plan) {
+        return Err(problem);
+    }
+    if let Some(problem) = writers::elsewhere(binding, plan, &context.bindings.state()) {
+        return Err(problem);
+    }
+    if writes_to_notion(plan) {
+        let bot = NotionWriter::me(&*notion.client).await;
+        plan.bot = Some(bot.map_err(|error| Problem::of_notion(&error, ""))?);
+    }
+    Ok(fitted)
+}
+
+/// Whether anything goes to Notion: values, pages of rows, or pages into the trash.
+pub fn writes_to_notion(plan: &TablePlan) -> bool {
+    let policies = &plan.binding.policies;
+    plan.writes_notion()
+        || policies.linking.on_unlinked_row == OnUnlinkedRow::Create
+        || policies.deletion.on_row_deleted == OnRowDeleted::TrashPage
 }
 
 async fn claim_table(

@@ -36,7 +36,9 @@ pub(super) fn notion(
     NotionStatus {
         data_source_id: Some(id.to_string()),
         title: Some(title.clone()),
-        properties: pinned.iter().map(pinned_property).collect(),
+        properties: (pinned.iter().filter(|pin| !pin.is_key))
+            .map(pinned_property)
+            .collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! losing this costs a complete scan at most.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::schedule::Schedule;
 use super::session::Session;
-use crate::engine::{ScanState, Signals};
+use crate::engine::{PageLocks, ScanState, Signals};
 use crate::store::capture::CaptureState;
 
 /// The memory of one binding.
@@ -20,24 +21,49 @@ pub struct Worker {
     /// Held by the pass that runs; there is never a second one.
     pub memory: Mutex<Memory>,
     secrets_changed: AtomicBool,
-    table_freed: AtomicBool,
+    holder_changed: AtomicBool,
     database_was_away: AtomicBool,
+    left: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Worker {
+    /// A worker that shares the knowledge of pages being written with every other.
+    pub fn new(writes: Arc<PageLocks>) -> Self {
+        Self {
+            signals: Signals {
+                writes,
+                ..Signals::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// A Secret that the binding refers to is another one now.
     pub fn secrets_changed(&self) {
         self.secrets_changed.store(true, Ordering::Release);
     }
 
-    /// A binding is gone that may have held the table of this one.
-    pub fn table_freed(&self) {
-        self.table_freed.store(true, Ordering::Release);
+    /// A binding is gone, or has another spec, that may have held the table of this one or a
+    /// property that it writes.
+    pub fn holder_changed(&self) {
+        self.holder_changed.store(true, Ordering::Release);
     }
 
-    /// Whether another binding went since the last call.
-    pub fn take_table_freed(&self) -> bool {
-        self.table_freed.swap(false, Ordering::AcqRel)
+    /// Whether such a binding went or changed since the last call.
+    pub fn take_holder_changed(&self) -> bool {
+        self.holder_changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Changes that wait were looked at and cannot be settled before `until`: only something new
+    /// starts a pass for them.
+    pub fn leave_changes(&self, until: Option<Instant>) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Whether the changes that wait may start a pass.
+    pub fn minds_changes(&self) -> bool {
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.is_none_or(|until| until <= Instant::now())
     }
 
     /// Events may have been lost: the next pass must be complete.

@@ -123,6 +123,11 @@ impl PassReport {
             && self.events_settled == 0
     }
 
+    /// Whether captured changes wait for a later pass.
+    pub fn leaves_changes(&self) -> bool {
+        !self.open_changes.is_empty()
+    }
+
     /// Asks for another look at `when`.
     fn come_back(&mut self, when: Timestamp) {
         self.come_back = Some(self.come_back.map_or(when, |known| known.min(when)));
