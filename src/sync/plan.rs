@@ -164,7 +164,7 @@ fn disagree(
         return (contest(look, field, values, true), true);
     };
     let before = ColumnValue::parse(&field.column.kind, base.postgres.as_deref());
-    let postgres_moved = !before.same(values.postgres);
+    let postgres_moved = !convert::same_column(&before, values.postgres, field);
     let notion_moved = !convert::same(&base.notion, values.notion);
     let late = notion_moved && is_late_arrival(look, field, values.notion);
     let decision = match (notion_moved && !late, postgres_moved) {
@@ -196,7 +196,9 @@ fn is_settled(
     field: &Field,
 ) -> bool {
     let before = ColumnValue::parse(&field.column.kind, base.postgres.as_deref());
-    base.reason.is_none() && convert::same(&base.notion, notion) && before.same(postgres)
+    base.reason.is_none()
+        && convert::same(&base.notion, notion)
+        && convert::same_column(&before, postgres, field)
 }
 
 /// Both sides changed, or there is no base: the policy decides.
@@ -248,7 +250,7 @@ fn write_notion(values: Values<'_>, field: &Field) -> Decision {
     if let Some(reason) = destroyed {
         return Decision::Failed(reason);
     }
-    match convert::notion(values.postgres, field) {
+    match convert::to_write(values.postgres, field, Some(values.notion)) {
         Ok(value) => Decision::WriteNotion(value),
         Err(reason) => Decision::Failed(reason),
     }
@@ -367,5 +369,7 @@ impl PairPlan {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod type_tests;
 #[cfg(test)]
 mod two_way;
