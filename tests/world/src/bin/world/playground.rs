@@ -121,9 +121,21 @@ impl<'w> Playground<'w> {
         self.bind_within(60).await
     }
 
+    /// The same with both directions.
+    pub(crate) async fn bind_both_ways(&self) -> Result<String> {
+        let mut object = self.manifest();
+        object["spec"]["direction"] = "TwoWay".into();
+        self.scene.apply(&object).await?;
+        self.ready_within(120).await
+    }
+
     /// The same, for a first scan that may take so many seconds.
     pub(crate) async fn bind_within(&self, seconds: u32) -> Result<String> {
         self.scene.apply(&self.manifest()).await?;
+        self.ready_within(seconds).await
+    }
+
+    async fn ready_within(&self, seconds: u32) -> Result<String> {
         let name = format!("notionsyncbindings/{BINDING}");
         let timeout = format!("--timeout={seconds}s");
         let wait = [

@@ -5,6 +5,7 @@ mod idle;
 mod ingest;
 mod latency;
 mod many;
+mod outbound;
 mod scan;
 
 use std::time::Duration;
@@ -33,6 +34,9 @@ async fn measure(world: &World, only: Option<&str>) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     if wanted("latency") {
         latency::run(world).await?;
+    }
+    if wanted("outbound") {
+        outbound::run(world).await?;
     }
     if wanted("ingest") {
         ingest::run(world).await?;
