@@ -38,6 +38,7 @@ mod store_base;
 mod store_binding;
 mod support;
 mod table;
+mod two_way;
 mod types;
 mod values_dates;
 mod values_numbers;

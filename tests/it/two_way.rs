@@ -1,0 +1,4 @@
+//! Both directions on the running operator.
+
+mod flow;
+mod refusals;
