@@ -1,6 +1,7 @@
 //! `world bench`: the figures of `docs/PERFORMANCE.md`, each printed with what was measured. Postgres
 //! waits for the disk here, as it does in production; the operator is the release build.
 
+mod capture;
 mod idle;
 mod ingest;
 mod latency;
@@ -46,6 +47,9 @@ async fn measure(world: &World, only: Option<&str>) -> Result<()> {
     }
     if wanted("idle") {
         idle::run(world).await?;
+    }
+    if wanted("capture") {
+        capture::run(world).await?;
     }
     if wanted("many") {
         many::run(world).await?;
