@@ -17,3 +17,5 @@ mod partitions;
 mod recording;
 #[path = "capture/scene.rs"]
 mod scene;
+#[path = "capture/waking.rs"]
+mod waking;
