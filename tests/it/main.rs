@@ -40,6 +40,7 @@ mod support;
 mod table;
 mod two_way;
 mod types;
+mod types_both_ways;
 mod values_dates;
 mod values_numbers;
 mod values_options;
