@@ -142,6 +142,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         let Some(oldest) = times.min() else {
             return Ok(HashMap::new());
         };
+        // Without the binding's filter: a linked page stays synced after it left it.
         let mut request = QueryRequest::edited_since(overlap_before(oldest));
         let mut found = HashMap::new();
         for _ in pages {

@@ -25,7 +25,8 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         let started = self.now();
         let mut first_answer = None;
         let mut restarts = 0;
-        let mut request = QueryRequest::edited_since(from);
+        let request = QueryRequest::edited_since(from);
+        let mut request = request.filtered(self.filter.as_ref());
         loop {
             let source = self.plan.data_source;
             let query = self

@@ -28,6 +28,7 @@ use crate::notion::{NotionApi, NotionError, NotionWriter};
 use crate::store::changes::ChangeStore;
 use crate::store::intents::IntentStore;
 use crate::store::{BindingStore, Progress, StoreError};
+use crate::sync::filter::PageFilter;
 use crate::sync::identity::{PageId, PropertyId};
 use crate::sync::mapping::TablePlan;
 use crate::sync::reason::Reason;
@@ -192,6 +193,8 @@ pub struct Engine<'a, N, S> {
     signals: &'a Signals,
     clock: Clock,
     wanted: Vec<PropertyId>,
+    /// Which pages scans read; validation has refused what this cannot read.
+    filter: Option<PageFilter>,
     fingerprint: [u8; 32],
 }
 
@@ -206,6 +209,7 @@ impl<'a, N: Notion, S: Store> Engine<'a, N, S> {
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let (wanted, fingerprint) = (plan.wanted(), plan.fingerprint());
+        let filter = plan.binding.policies.filter.as_ref();
         Self {
             notion,
             store,
@@ -213,6 +217,7 @@ impl<'a, N: Notion, S: Store> Engine<'a, N, S> {
             signals,
             clock: Clock(Box::new(clock)),
             wanted,
+            filter: filter.and_then(|filter| PageFilter::parse(filter).ok().flatten()),
             fingerprint,
         }
     }

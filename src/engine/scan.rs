@@ -97,6 +97,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         let mut handled = PassReport::default();
         loop {
             let request = state.scan.request().clone();
+            let request = request.filtered(self.filter.as_ref());
             let pages = std::mem::take(&mut waiting);
             let query = self.notion.query(
                 self.plan.data_source,

@@ -370,6 +370,6 @@ impl PairPlan {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod type_tests;
-#[cfg(test)]
 mod two_way;
+#[cfg(test)]
+mod type_tests;

@@ -301,3 +301,24 @@ async fn many_edits_on_both_sides_make_as_many_writes_and_none_back() {
     }
     assert!(world.drift().is_empty());
 }
+
+#[tokio::test]
+async fn leaving_the_filter_is_no_deletion_and_ends_no_sync() {
+    let mut world = World::new();
+    let filter = serde_json::json!({"property": "name", "title": {"equals": "in"}});
+    world.plan.binding.policies.filter = Some(filter);
+    let inside = world.pair(1, "in");
+    let outside = world.pair(2, "out");
+    let stranger = world
+        .notion
+        .create(3, vec![text("out"), number_value(None)]);
+    world.run(Work::Complete).await;
+    assert!(world.drift().is_empty(), "{stranger} is none of ours");
+    world.rename(outside, "out, edited");
+    world.rename(inside, "no longer in");
+    world.clock.advance(600);
+    world.run(Work::Complete).await;
+    assert_eq!(world.name_of(outside).as_deref(), Some("out, edited"));
+    assert_eq!(world.name_of(inside).as_deref(), Some("no longer in"));
+    assert!(world.drift().is_empty());
+}
