@@ -28,7 +28,9 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
     /// Settles the captured changes; what cannot be settled now is left for the next pass.
     async fn settle_changes(&self, report: &mut PassReport) -> Result<(), EngineError> {
         loop {
-            let due = self.store.due_changes(BATCH).await?;
+            // Those that stay open must not hide the ones behind them.
+            let open = i64::try_from(report.open_changes.len()).unwrap_or(i64::MAX);
+            let due = self.store.due_changes(BATCH.saturating_add(open)).await?;
             let is_open = |change: &CapturedChange| {
                 let mut ids = change.ids.iter();
                 ids.any(|id| report.open_changes.contains(id))
@@ -46,6 +48,9 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         changes: Vec<CapturedChange>,
         report: &mut PassReport,
     ) -> Result<(), EngineError> {
+        let mut kinds = changes.iter().map(|change| change.kind);
+        // The table was emptied, and may be filled with anything since.
+        report.complete_scan_due |= kinds.any(|kind| kind == ChangeKind::Truncate);
         let moved = self.moved_pages(&changes).await?;
         let is_moved =
             |change: &CapturedChange| change.row_key.as_ref().and_then(|key| moved.get(key));

@@ -130,7 +130,14 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
     ) -> Result<Pushed, EngineError> {
         let id = outbound.page;
         let _writing = self.signals.writes.lock(id).await;
-        let read_at = self.now();
+        let intents = self.intents_of(id).await?;
+        let now = self.now();
+        let blocked = intents.iter().filter(|intent| intent.blocks(now));
+        if let Some(until) = blocked.map(|intent| intent.intent.not_after).max() {
+            report.come_back(until);
+            return Ok(Pushed::Open);
+        }
+        let read_at = now;
         let read = self.notion.page(id, &self.wanted, outbound.lane).await;
         let page = match read {
             Ok(page) => page,
@@ -154,19 +161,12 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             return Ok(Pushed::Done);
         };
         let page = sighting.page.clone();
-        let intents = self.intents_of(id).await?;
         for intent in &intents {
             self.judge(intent, &page).await?;
         }
         self.handle(vec![sighting], report).await?;
         if !report.outbound.contains(&id) {
             return Ok(Pushed::Done);
-        }
-        let now = self.now();
-        let blocked = intents.iter().filter(|intent| intent.blocks(now));
-        if let Some(until) = blocked.map(|intent| intent.intent.not_after).max() {
-            report.come_back(until);
-            return Ok(Pushed::Open);
         }
         let Some(intent) = self.intent(&page, &intents, outbound, read_at).await? else {
             return Ok(Pushed::Done);
