@@ -9,5 +9,7 @@ pub const REQUESTED_AT: &str = "notionsync.dev/requestedAt";
 pub const FULL_SCAN_REQUESTED_AT: &str = "notionsync.dev/fullScanRequestedAt";
 /// Names columns, separated by commas, whose property is to be pinned anew.
 pub const REPIN: &str = "notionsync.dev/repin";
+/// Decides conflicts: `<conflict id>=Notion|Postgres`, separated by commas, or `all=Notion|Postgres`.
+pub const RESOLVE: &str = "notionsync.dev/resolve";
 /// `"true"` allows to adopt the claim of a binding in another cluster.
 pub const TAKE_OVER: &str = "notionsync.dev/take-over";

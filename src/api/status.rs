@@ -26,6 +26,9 @@ pub struct NotionSyncBindingStatus {
     /// The value of annotation notionsync.dev/fullScanRequestedAt that was last answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_full_scan_at: Option<String>,
+    /// The value of annotation notionsync.dev/resolve that was last answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_resolve: Option<String>,
     /// The state in one word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

@@ -22,6 +22,8 @@ pub(super) struct Asked {
     pub(super) complete_requested: bool,
     /// Columns whose pin a person gave up.
     pub(super) repin: Vec<String>,
+    /// The value of `notionsync.dev/resolve`, where it has not been answered.
+    pub(super) resolve: Option<String>,
     /// The annotations as they are now: the receipts of the pass that answers them.
     pub(super) receipts: Receipts,
 }
@@ -35,6 +37,7 @@ impl Asked {
             requested_at: text(annotations::REQUESTED_AT),
             full_scan_requested_at: text(annotations::FULL_SCAN_REQUESTED_AT),
             repin: text(annotations::REPIN),
+            resolve: text(annotations::RESOLVE),
         };
         // After a restart the receipts of the process before stand in status.
         let answered = |now: &Option<String>, memory: &Option<String>, status: Option<&String>| {
@@ -50,6 +53,11 @@ impl Asked {
             &memory.receipts.full_scan_requested_at,
             status.and_then(|status| status.last_handled_full_scan_at.as_ref()),
         );
+        let is_resolved = answered(
+            &receipts.resolve,
+            &memory.receipts.resolve,
+            status.and_then(|status| status.last_handled_resolve.as_ref()),
+        );
         let repin = receipts
             .repin
             .as_deref()
@@ -62,6 +70,7 @@ impl Asked {
             requested,
             complete_requested,
             repin: repin.map(|column| column.trim().to_owned()).collect(),
+            resolve: receipts.resolve.clone().filter(|_| !is_resolved),
             receipts,
         }
     }
@@ -74,5 +83,6 @@ impl Asked {
             || self.requested
             || self.complete_requested
             || !self.repin.is_empty()
+            || self.resolve.is_some()
     }
 }

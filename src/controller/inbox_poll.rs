@@ -52,6 +52,7 @@ pub async fn run(context: Arc<Context>) {
             async move { (*database, bindings, ask(inbox, question).await) }
         });
         let mut counted = InboxCounts::default();
+        let mut changes = 0;
         for (database, bindings, answer) in join_all(asked).await {
             let Ok(answer) = answer else {
                 for binding in bindings {
@@ -64,6 +65,7 @@ pub async fn run(context: Arc<Context>) {
             };
             counted.pending += answer.counts.pending;
             counted.deferred += answer.counts.deferred;
+            changes += answer.changes;
             if away.remove(&database) {
                 start_all(&context, bindings);
             }
@@ -83,6 +85,7 @@ pub async fn run(context: Arc<Context>) {
             events
                 .get_or_create(&StateLabel::new("deferred"))
                 .set(counted.deferred);
+            context.metrics.changes_pending.set(changes);
         }
         tokio::time::sleep_until(started + EVERY).await;
     }
@@ -92,6 +95,8 @@ pub async fn run(context: Arc<Context>) {
 struct Answer {
     due: Vec<Due>,
     counts: InboxCounts,
+    /// Captured changes that wait.
+    changes: i64,
 }
 
 /// What a database is asked, and by whom.
@@ -113,12 +118,18 @@ async fn ask(inbox: Option<Inbox>, question: Question<'_>) -> Result<Answer, ()>
         let due = capture::due(inbox.pool(), question.cluster_id).await?;
         arm(&inbox, &due, question).await?;
         let mut counts = InboxCounts::default();
+        let mut changes = 0;
         if question.upkeep {
             counts = inbox.counts(question.cluster_id).await?;
             inbox.prune().await?;
             capture::prune(inbox.pool()).await?;
+            changes = capture::waiting(inbox.pool(), question.cluster_id).await?;
         }
-        Ok::<_, StoreError>(Answer { due, counts })
+        Ok::<_, StoreError>(Answer {
+            due,
+            counts,
+            changes,
+        })
     };
     let answer = tokio::time::timeout(PATIENCE, asked).await;
     answer.map_err(drop)?.map_err(drop)

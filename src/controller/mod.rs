@@ -17,6 +17,7 @@ pub mod nudge;
 pub mod publish;
 pub mod reconcile;
 pub mod relations;
+mod resolving;
 pub mod schedule;
 pub mod secret_poll;
 pub mod secrets;

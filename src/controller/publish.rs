@@ -18,7 +18,7 @@ use crate::api::status::{Health, ProgressStatus};
 use crate::api::{NotionSyncBinding, NotionSyncBindingStatus};
 use crate::engine::{PassReport, ScanEnd, ScanProgress};
 use crate::metrics::{DriftLabels, HealthLabels, LagLabels, Metrics};
-use crate::store::BindingStore;
+use crate::store::{BindingStore, ChangeStore};
 use crate::sync::drift::{DriftCounts, DriftKind};
 use crate::sync::identity::BindingRef;
 use crate::sync::reason::Reason;
@@ -147,6 +147,7 @@ impl<'a> Publisher<'a> {
             Stage::Done { report } => {
                 seen.pass = PassFact::Done;
                 seen.handled_reconcile.clone_from(&asked.requested_at);
+                seen.handled_resolve.clone_from(&asked.resolve);
                 seen.scan = match report.scan {
                     None => Check::Unchecked,
                     Some(ScanEnd::Complete) => Check::Passed,
@@ -202,8 +203,10 @@ impl<'a> Publisher<'a> {
             }
         }
         if let Ok(Some(oldest)) = session.store.oldest_event().await {
-            let age = Timestamp::now().duration_since(oldest);
-            seen.notion_lag = Some(Duration::try_from(age).unwrap_or_default());
+            seen.notion_lag = Some(age(oldest));
+        }
+        if let Ok(Some(oldest)) = session.store.oldest_change().await {
+            seen.postgres_lag = Some(age(oldest));
         }
     }
 
@@ -244,12 +247,21 @@ impl<'a> Publisher<'a> {
                 metrics.binding_drift.get_or_create(&labels).set(count);
             }
         }
-        let lag = seen.notion_lag.unwrap_or_default().as_secs_f64();
-        metrics
-            .binding_lag_seconds
-            .get_or_create(&LagLabels::new(namespace, name, "notion"))
-            .set(lag);
+        for (side, lag) in [(SIDES[0], seen.notion_lag), (SIDES[1], seen.postgres_lag)] {
+            metrics
+                .binding_lag_seconds
+                .get_or_create(&LagLabels::new(namespace, name, side))
+                .set(lag.unwrap_or_default().as_secs_f64());
+        }
     }
+}
+
+/// The sides, as metrics and audit rows spell them.
+const SIDES: [&str; 2] = ["Notion", "Postgres"];
+
+fn age(since: Timestamp) -> Duration {
+    let age = Timestamp::now().duration_since(since);
+    Duration::try_from(age).unwrap_or_default()
 }
 
 /// Forgets the gauges of a binding that is gone.
@@ -263,8 +275,10 @@ pub fn forget_gauges(metrics: &Metrics, binding: &BindingRef) {
         let labels = DriftLabels::new(namespace, name, DriftKind::as_str(kind));
         metrics.binding_drift.remove(&labels);
     }
-    let labels = LagLabels::new(namespace, name, "notion");
-    metrics.binding_lag_seconds.remove(&labels);
+    for side in SIDES {
+        let labels = LagLabels::new(namespace, name, side);
+        metrics.binding_lag_seconds.remove(&labels);
+    }
 }
 
 /// The health of a binding at this moment: a status cannot say that nobody writes it any more.

@@ -18,7 +18,7 @@ use super::schedule::{PROBE_EVERY, Schedule, backoff, jittered};
 use super::session::{self, Opened, Session};
 use super::watch::binding_ref;
 use super::worker::{Memory, Worker};
-use super::{relations, writers};
+use super::{relations, resolving, writers};
 use crate::api::NotionSyncBinding;
 use crate::engine::{Engine, EngineError, PassReport, ScanEnd, ScanProgress, Work};
 use crate::notion::Client;
@@ -97,7 +97,10 @@ impl Pass<'_> {
         let passed = match self.capture(memory, work).await {
             Ok(more) => {
                 work = work.max(more);
-                self.drive(memory, work).await
+                match self.resolve(memory).await {
+                    Ok(()) => self.drive(memory, work).await,
+                    Err(error) => Err(error.into()),
+                }
             }
             Err(error) => Err(error.into()),
         };
@@ -168,6 +171,17 @@ impl Pass<'_> {
             memory.scan = None;
         }
         Ok(Work::Complete)
+    }
+
+    /// Notes what a person decided about conflicts.
+    async fn resolve(&self, memory: &Memory) -> Result<(), StoreError> {
+        let (Some(session), Some(text)) = (&memory.session, &self.asked.resolve) else {
+            return Ok(());
+        };
+        let decided = session.store.resolve(&resolving::parse(text)).await?;
+        tracing::info!(binding.namespace = %self.name.namespace, binding.name = %self.name.name,
+            conflicts.decided = decided, "conflicts were decided by annotation");
+        Ok(())
     }
 
     /// Closes the gap of capture that the pass made up for. What cannot be noted now makes the next

@@ -107,6 +107,10 @@ pub struct Observation {
     pub notion_lag: Option<Duration>,
     /// The value of `requestedAt` that this visit answered.
     pub handled_reconcile: Option<String>,
+    /// The value of `resolve` that this visit answered.
+    pub handled_resolve: Option<String>,
+    /// Age of the oldest captured change of the table that is not yet settled.
+    pub postgres_lag: Option<Duration>,
     /// The value of `fullScanRequestedAt` that this visit answered.
     pub handled_full_scan: Option<String>,
 }
@@ -162,6 +166,7 @@ pub fn compute(
             .handled_reconcile
             .clone()
             .or(before.last_handled_reconcile_at),
+        last_handled_resolve: seen.handled_resolve.clone().or(before.last_handled_resolve),
         last_handled_full_scan_at: seen
             .handled_full_scan
             .clone()
@@ -176,7 +181,7 @@ pub fn compute(
             .map(|report| parts::drift(report, seen.key_is_plain))
             .or(before.drift),
         counts: seen.report.as_ref().map(parts::counts).or(before.counts),
-        lag: seen.notion_lag.map(parts::lag),
+        lag: parts::lag(seen.notion_lag, seen.postgres_lag),
         last_sync_time: last_sync.map(parts::time),
         last_full_scan_time: seen
             .last_full_scan

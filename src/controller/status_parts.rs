@@ -104,11 +104,12 @@ pub(super) fn counts(report: &DriftReport) -> CountsStatus {
     }
 }
 
-pub(super) fn lag(notion: Duration) -> LagStatus {
-    LagStatus {
-        notion: Some(format!("{}s", notion.as_secs())),
-        postgres: None,
-    }
+pub(super) fn lag(notion: Option<Duration>, postgres: Option<Duration>) -> Option<LagStatus> {
+    let shown = |age: Duration| format!("{}s", age.as_secs());
+    (notion.is_some() || postgres.is_some()).then(|| LagStatus {
+        notion: notion.map(shown),
+        postgres: postgres.map(shown),
+    })
 }
 
 /// `InSync`. What waits for a person comes before what merely differs.

@@ -229,6 +229,7 @@ fn trigger_hash(binding: &NotionSyncBinding) -> u64 {
         annotations::REQUESTED_AT,
         annotations::FULL_SCAN_REQUESTED_AT,
         annotations::REPIN,
+        annotations::RESOLVE,
         annotations::TAKE_OVER,
     ] {
         binding.annotation(key).hash(&mut hasher);

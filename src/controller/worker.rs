@@ -125,4 +125,6 @@ pub struct Receipts {
     pub full_scan_requested_at: Option<String>,
     /// `notionsync.dev/repin`: an order once carried out is not carried out again.
     pub repin: Option<String>,
+    /// `notionsync.dev/resolve`, likewise.
+    pub resolve: Option<String>,
 }

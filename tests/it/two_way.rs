@@ -1,4 +1,5 @@
 //! Both directions on the running operator.
 
+mod binding;
 mod flow;
 mod refusals;

@@ -22,7 +22,7 @@ mod poll;
 mod spec;
 
 pub use listen::{ChangeListener, WakeBinding};
-pub use poll::{Due, arm, disarm, due, prune};
+pub use poll::{Due, arm, disarm, due, prune, waiting};
 
 /// How capture stands at the start of a pass.
 #[expect(

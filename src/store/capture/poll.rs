@@ -100,6 +100,21 @@ async fn set(pool: &PgPool, bindings: &[i64], armed: bool) -> Result<(), StoreEr
     Ok(())
 }
 
+/// How many captured changes of this cluster's bindings wait.
+///
+/// # Errors
+/// As [`due`].
+pub async fn waiting(pool: &PgPool, cluster_id: &str) -> Result<i64, StoreError> {
+    let waiting = sqlx::query_scalar(
+        "SELECT count(*) FROM notion_sync.changes c
+         JOIN notion_sync.bindings b ON b.id = c.binding_id AND b.cluster_id = $1",
+    )
+    .bind(cluster_id)
+    .fetch_one(pool)
+    .await?;
+    Ok(waiting)
+}
+
 /// Removes what was captured for bindings that are gone: their time is over, and another one will
 /// compare everything. That a table was emptied stays known. Returns how many.
 ///

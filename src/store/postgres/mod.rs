@@ -32,6 +32,7 @@ pub(in crate::store) mod pages;
 mod read;
 mod record;
 pub mod report;
+pub mod resolve;
 mod row;
 pub(in crate::store) mod text;
 pub(in crate::store) mod time;
