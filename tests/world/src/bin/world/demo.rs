@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use world::wait::eventually;
 use world::{World, WorldOptions};
 
-use crate::playground::{ADMIN_TOKEN, BINDING, Playground, TABLE, title};
+use crate::playground::{ADMIN_TOKEN, BINDING, PATIENCE, Playground, TABLE, title};
+
+mod two_way;
 
 /// Tells the story of one binding.
 #[expect(clippy::print_stdout, reason = "this is a program for the terminal")]
@@ -30,7 +32,8 @@ async fn tell(world: &World, teller: &mut Teller) -> Result<()> {
     teller.came(&format!("API server {}", world.control_plane().server()));
     binds(&play, teller).await?;
     edits(&play, teller).await?;
-    shows_drift(&play, teller).await
+    shows_drift(&play, teller).await?;
+    two_way::tell(&play, teller).await
 }
 
 /// A table, two rows that carry the id of a page, a binding.
@@ -169,8 +172,7 @@ impl Teller {
     /// Prints `kubectl get` once its row is as expected.
     async fn get(&self, play: &Playground<'_>, fits: impl Fn(&[&str]) -> bool) -> Result<()> {
         self.ran("kubectl get notionsyncbindings");
-        let patience = std::time::Duration::from_secs(40);
-        let text = eventually(patience, "kubectl get shows it", async || {
+        let text = eventually(PATIENCE, "kubectl get shows it", async || {
             let text = play
                 .scene
                 .kubectl(&["get", "notionsyncbindings"])

@@ -21,7 +21,7 @@ pub(crate) const BINDING: &str = "projects";
 /// The static token of the admin API.
 pub(crate) const ADMIN_TOKEN: &str = "a-token-for-the-local-world";
 /// How long any step may take.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The bound table.
 pub(crate) const TABLE: &str = r#"CREATE TABLE projects (
@@ -204,6 +204,13 @@ impl<'w> Playground<'w> {
         let token = decoded(token.context("the Secret holds no verification token")?)?;
         anyhow::ensure!(self.notion.verify(id, &token)?, "Notion refuses the token");
         Ok(())
+    }
+
+    /// The name that a page has in Notion.
+    pub(crate) fn name_in_notion(&self, page: Uuid) -> Result<String> {
+        let page = self.notion.page(page)?;
+        let text = &page["properties"]["Name"]["title"][0]["plain_text"];
+        Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
     /// Runs a query and gives its rows as lines.

@@ -43,12 +43,6 @@ async fn prepare(play: &Playground<'_>) -> Result<Vec<Uuid>> {
     Ok(pages)
 }
 
-fn name_of(play: &Playground<'_>, page: Uuid) -> Result<String> {
-    let page = play.notion.page(page)?;
-    let text = &page["properties"]["Name"]["title"][0]["plain_text"];
-    Ok(text.as_str().unwrap_or_default().to_owned())
-}
-
 async fn one_by_one(play: &Playground<'_>) -> Result<()> {
     let page = play.pages[0];
     let mut samples = Vec::new();
@@ -60,7 +54,7 @@ async fn one_by_one(play: &Playground<'_>) -> Result<()> {
         ))
         .await?;
         let committed = Instant::now();
-        while name_of(play, page)? != name {
+        while play.name_in_notion(page)? != name {
             ensure!(
                 committed.elapsed() < Duration::from_secs(30),
                 "{name} did not arrive"
@@ -88,7 +82,7 @@ async fn in_bulk(play: &Playground<'_>, pages: &[Uuid]) -> Result<()> {
     loop {
         let mut done = 0;
         for page in pages {
-            done += usize::from(name_of(play, *page)?.ends_with(" anew"));
+            done += usize::from(play.name_in_notion(*page)?.ends_with(" anew"));
         }
         if done == pages.len() {
             break;
