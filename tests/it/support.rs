@@ -20,7 +20,7 @@ use world::scene::Scene;
 /// The static admin token of every stage.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// The verification token of every stage's webhook.
 pub(crate) const VERIFICATION_TOKEN: &str = "secret_tests_verification_token";
 
