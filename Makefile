@@ -3,6 +3,9 @@
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
+# What was built is run from here. `cargo run` of one package would compile its dependencies anew,
+# with the features that this package alone asks for.
+BUILT = $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 .DEFAULT_GOAL := help
 
@@ -24,15 +27,15 @@ build: require
 
 .PHONY: demo
 demo: control-plane build ## Show the main job on a local control plane, Postgres and Notion
-	@$(CARGO) run --quiet --package world -- demo
+	@$(BUILT)/debug/world demo
 
 .PHONY: up
 up: control-plane build ## Leave the same world running, with addresses to play with
-	@$(CARGO) run --quiet --package world -- up --detach
+	@$(BUILT)/debug/world up --detach
 
 .PHONY: down
-down: require ## End the world of `make up`
-	@$(CARGO) run --quiet --package world -- down
+down: build ## End the world of `make up`
+	@$(BUILT)/debug/world down
 
 .PHONY: test
 test: control-plane build sdk ## Pass every test
@@ -40,27 +43,27 @@ test: control-plane build sdk ## Pass every test
 
 .PHONY: test-postgres
 test-postgres: control-plane build ## Pass the integration tests on the oldest and the newest Postgres
-	tests/each-postgres.sh $(CARGO) test --test it
+	tests/each-postgres.sh $(CARGO) test --workspace --test it -- --test-threads=8
 
 .PHONY: sdk
 sdk: build ## Check the imitation of Notion with Notion's own SDK
-	@tests/sdk/run.sh
+	@NOTION_IMITATION_BIN=$(BUILT)/debug/notion-imitation tests/sdk/run.sh
 
 .PHONY: bench
 bench: control-plane ## Measure; results are printed with the commands behind them
-	@$(CARGO) build --release --bin notion-sync-operator
-	@$(CARGO) run --release --quiet --package world -- bench
+	@$(CARGO) build --release --workspace --bins
+	@$(BUILT)/release/world bench
 
 .PHONY: crd
-crd: require ## Generate crds/ anew
-	@$(CARGO) run --quiet -- crd > crds/notionsyncbindings.yaml
+crd: build ## Generate crds/ anew
+	@$(BUILT)/debug/notion-sync-operator crd > crds/notionsyncbindings.yaml
 
 .PHONY: lint
-lint: require ## Formatting, lints, licences, documentation, generated files
+lint: build ## Formatting, lints, licences, documentation, generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 	$(CARGO) deny check licenses bans sources
 	cd tests/control-plane && test -z "$$(gofmt -l .)" && go vet ./...
-	@$(CARGO) run --quiet -- crd | diff crds/notionsyncbindings.yaml - \
+	@$(BUILT)/debug/notion-sync-operator crd | diff crds/notionsyncbindings.yaml - \
 		|| { echo "crds/ is not what the types say: run make crd"; exit 1; }

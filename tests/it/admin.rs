@@ -9,7 +9,7 @@ use world::World;
 use world::operator::Operator;
 use world::scene::Scene;
 
-use crate::support::{ADMIN_TOKEN, Stage, eventually, own_leases, title};
+use crate::support::{ADMIN_TOKEN, PATIENCE, Stage, eventually, own_leases, title};
 
 /// A reply of the admin API.
 #[derive(Debug)]
@@ -374,19 +374,26 @@ async fn every_replica_answers_alike() {
     options.pod_name = "follower".to_owned();
     hold_lease(&stage.scene, "somebody-else").await;
     let follower = stage.scene.start_operator(options).await.unwrap();
-    let theirs = ask(&follower, Some(ADMIN_TOKEN), "").await;
-    let ours = ask(&stage.operator, Some(ADMIN_TOKEN), "").await;
-    assert_eq!(theirs.status, 200);
-    let (theirs, ours) = (&theirs.body["bindings"][0], &ours.body["bindings"][0]);
-    for key in [
-        "health",
-        "counts",
-        "discrepancies",
-        "orphanedPages",
-        "truncated",
-    ] {
-        assert_eq!(theirs[key], ours[key], "{key}");
-    }
+    // What the leader wrote last reaches the two of them one after the other.
+    world::wait::eventually(PATIENCE, "both answer alike", async || {
+        let theirs = ask(&follower, Some(ADMIN_TOKEN), "").await;
+        let ours = ask(&stage.operator, Some(ADMIN_TOKEN), "").await;
+        anyhow::ensure!(theirs.status == 200, "{}", theirs.status);
+        let (theirs, ours) = (&theirs.body["bindings"][0], &ours.body["bindings"][0]);
+        anyhow::ensure!(ours["discrepancies"].is_array(), "{ours}");
+        for key in [
+            "health",
+            "counts",
+            "discrepancies",
+            "orphanedPages",
+            "truncated",
+        ] {
+            anyhow::ensure!(theirs[key] == ours[key], "{key}: {theirs} and {ours}");
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
     let viewer = account(&stage.scene, "viewer", Some("view")).await;
     assert_eq!(ask(&follower, Some(&viewer), "").await.status, 200);
 }

@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::support::{Stage, USUAL_TABLE, VERIFICATION_TOKEN, eventually};
@@ -61,10 +64,10 @@ pub(crate) async fn event(stage: &Stage, name: &str, reason: &str) -> Value {
 
 /// All Events of the stage.
 pub(crate) async fn events(stage: &Stage) -> Vec<Value> {
-    let arguments = ["get", "events.events.k8s.io", "-o", "json"];
-    let output = stage.scene.kubectl(&arguments).await.unwrap().ok().unwrap();
-    let list: Value = serde_json::from_str(&output).unwrap();
-    list["items"].as_array().unwrap().clone()
+    let api: Api<Event> = Api::namespaced(stage.client.clone(), stage.scene.name());
+    let list = api.list(&ListParams::default()).await.unwrap();
+    let events = list.items.into_iter().map(serde_json::to_value);
+    events.collect::<Result<_, _>>().unwrap()
 }
 
 /// Sets an annotation; the prefix is added.

@@ -3,7 +3,10 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
 use notion_imitation::{DataSourceSpec, Handle, Imitation, Options};
+use notion_sync_operator::api::NotionSyncBinding;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Row};
@@ -17,7 +20,7 @@ use world::scene::Scene;
 /// The static admin token of every stage.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// The verification token of every stage's webhook.
 pub(crate) const VERIFICATION_TOKEN: &str = "secret_tests_verification_token";
 
@@ -28,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) operator: Operator,
     pub(crate) pool: PgPool,
     pub(crate) source: Uuid,
+    /// The administrator's. It is asked often, and kubectl is a process for each question.
+    pub(crate) client: kube::Client,
 }
 
 /// The usual schema: a title, a status with three options, a number, a text.
@@ -90,12 +95,14 @@ impl Stage {
             .await
             .expect("the operator is ready");
         let pool = scene.pool().expect("a pool");
+        let client = scene.client().await.expect("a client");
         let stage = Self {
             scene,
             notion,
             operator,
             pool,
             source,
+            client,
         };
         stage.sql(USUAL_TABLE).await;
         stage
@@ -132,15 +139,12 @@ impl Stage {
 
     /// The binding as the API server has it.
     pub(crate) async fn binding(&self, name: &str) -> Value {
-        let output = self
-            .scene
-            .kubectl(&["get", "nsb", name, "-o", "json"])
-            .await;
-        let text = output
-            .expect("kubectl runs")
-            .ok()
-            .expect("the binding exists");
-        serde_json::from_str(&text).expect("kubectl prints JSON")
+        let resource = ApiResource::erase::<NotionSyncBinding>(&());
+        let namespace = self.scene.name();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let binding = api.get(name).await.expect("the binding exists");
+        serde_json::to_value(binding).expect("an object is JSON")
     }
 
     /// The condition of that type.

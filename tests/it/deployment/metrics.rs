@@ -1,13 +1,12 @@
 //! `/metrics` after some traffic: every name of the design with its labels and plausible values.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use notion_imitation::Failure;
 use serde_json::json;
 use world::metrics::Metrics;
 
-use crate::support::{Stage, eventually, title};
+use crate::support::{PATIENCE, Stage, eventually, title};
 
 /// Every metric, and the labels that each of its samples has (beside `le`).
 const METRICS: [(&str, &[&str]); 16] = [
@@ -77,19 +76,18 @@ async fn traffic(stage: &Stage) {
 async fn every_metric_is_there_with_its_labels() {
     let stage = Stage::set("metrics").await;
     traffic(&stage).await;
-    let metrics = eventually("every metric has a sample", async || {
-        let metrics = stage.operator.metrics().await.unwrap();
-        let missing = METRICS
-            .iter()
-            .find(|(name, _)| metrics.matching(name, &[]).next().is_none());
-        if let Some((name, _)) = missing {
-            println!("{name} has no sample yet");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            return None;
+    let what = "every metric has a sample, and a plausible one";
+    let metrics = world::wait::eventually(PATIENCE, what, async || {
+        let metrics = stage.operator.metrics().await?;
+        for (name, _) in METRICS {
+            let found = metrics.matching(name, &[]).next().is_some();
+            anyhow::ensure!(found, "{name} has no sample");
         }
-        Some(metrics)
+        plausible(&stage, &metrics)?;
+        Ok(metrics)
     })
-    .await;
+    .await
+    .unwrap();
     for (name, labels) in METRICS {
         let expected: BTreeSet<_> = labels.iter().copied().collect();
         for sample in metrics.matching(name, &[]) {
@@ -97,7 +95,6 @@ async fn every_metric_is_there_with_its_labels() {
             assert_eq!(found, expected, "{name}");
         }
     }
-    values_are_plausible(&stage, &metrics);
     let text = world::http::client()
         .unwrap()
         .get(stage.operator.metrics_url("/metrics"));
@@ -110,54 +107,56 @@ async fn every_metric_is_there_with_its_labels() {
     forgotten(&stage).await;
 }
 
-fn values_are_plausible(stage: &Stage, metrics: &Metrics) {
+fn plausible(stage: &Stage, metrics: &Metrics) -> anyhow::Result<()> {
     let has = |name: &str, labels: &[(&str, &str)], least: f64| {
         let sum = metrics.sum(name, labels);
-        assert!(sum >= least, "{name} {labels:?}: {sum}");
+        anyhow::ensure!(sum >= least, "{name} {labels:?}: {sum}");
+        Ok(())
     };
     has(
         "notion_sync_webhook_requests_total",
         &[("status", "queued")],
         2.0,
-    );
+    )?;
     has(
         "notion_sync_webhook_requests_total",
         &[("status", "duplicate")],
         1.0,
-    );
+    )?;
     let refused = [("status", "401"), ("reason", "SignatureMissing")];
-    has("notion_sync_webhook_requests_total", &refused, 1.0);
-    has("notion_sync_webhook_accept_seconds_count", &[], 3.0);
+    has("notion_sync_webhook_requests_total", &refused, 1.0)?;
+    has("notion_sync_webhook_accept_seconds_count", &[], 3.0)?;
     has(
         "notion_sync_apply_seconds_count",
         &[("direction", "ToPostgres")],
         2.0,
-    );
-    has("notion_sync_notion_requests_total", &[("code", "200")], 3.0);
-    has("notion_sync_notion_requests_total", &[("code", "429")], 1.0);
-    has("notion_sync_notion_throttled_seconds_total", &[], 0.5);
+    )?;
+    has("notion_sync_notion_requests_total", &[("code", "200")], 3.0)?;
+    has("notion_sync_notion_requests_total", &[("code", "429")], 1.0)?;
+    has("notion_sync_notion_throttled_seconds_total", &[], 0.5)?;
     has(
         "notion_sync_field_writes_total",
         &[("side", "Postgres")],
         2.0,
-    );
+    )?;
     has(
         "notion_sync_field_failures_total",
         &[("reason", "NotRepresentable")],
         1.0,
-    );
-    has("notion_sync_conflicts_total", &[("winner", "Notion")], 1.0);
+    )?;
+    has("notion_sync_conflicts_total", &[("winner", "Notion")], 1.0)?;
     let own = [("namespace", stage.scene.name()), ("name", "projects")];
     let health: Vec<_> = metrics
         .matching("notion_sync_binding_health", &own)
         .collect();
-    assert_eq!(health.len(), 5, "{health:?}");
+    anyhow::ensure!(health.len() == 5, "{health:?}");
     let total: f64 = health.iter().map(|sample| sample.value).sum();
-    assert!((total - 1.0).abs() < f64::EPSILON, "{health:?}");
+    anyhow::ensure!((total - 1.0).abs() < f64::EPSILON, "{health:?}");
     let failed = [own[0], own[1], ("kind", "Failed")];
-    has("notion_sync_binding_drift", &failed, 1.0);
+    has("notion_sync_binding_drift", &failed, 1.0)?;
     let controller = [("controller", "notionsyncbinding"), ("result", "success")];
-    has("controller_runtime_reconcile_total", &controller, 2.0);
+    has("controller_runtime_reconcile_total", &controller, 2.0)?;
+    Ok(())
 }
 
 /// A binding that is gone leaves no gauge behind.
