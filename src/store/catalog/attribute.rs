@@ -61,6 +61,7 @@ const ALL: &str = "
     ORDER BY r.number";
 
 /// A column with what the role may do with it.
+#[expect(clippy::struct_excessive_bools, reason = "privileges, each by itself")]
 pub(super) struct Attribute {
     pub(super) number: i16,
     pub(super) column: Column,

@@ -43,6 +43,7 @@ const UNIQUE_COLUMN: &str = "
                OR pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname)))";
 
 /// A table that exists.
+#[expect(clippy::struct_excessive_bools, reason = "privileges, each by itself")]
 pub(super) struct Relation {
     pub(super) oid: u32,
     pub(super) table: Table,

@@ -186,7 +186,7 @@ fn linking(
     before = notices.len();
     if linking.on_unlinked_page == OnUnlinkedPage::Insert {
         notices.extend(insert_problems(
-            &binding.updated_at_column,
+            binding.updated_at_column.as_deref(),
             fields,
             &match_on,
             shape,
@@ -279,7 +279,7 @@ fn key_field(
 
 /// What keeps rows from being inserted.
 fn insert_problems(
-    updated_at: &Option<String>,
+    updated_at: Option<&str>,
     fields: &[Field],
     match_on: &[Field],
     shape: TableShape<'_>,
@@ -287,7 +287,7 @@ fn insert_problems(
     let mut problems = Vec::new();
     let filled: Vec<&str> = (fields.iter().chain(match_on))
         .map(|field| &*field.column.name)
-        .chain(updated_at.as_deref())
+        .chain(updated_at)
         .chain([&*shape.page_id.name])
         .collect();
     let open: Vec<String> = (shape.required.iter())
