@@ -7,7 +7,6 @@
 pub mod annotations;
 pub mod crd;
 pub mod duration;
-pub mod policies;
 pub mod rules;
 pub mod secret_ref;
 pub mod status;

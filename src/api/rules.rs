@@ -138,15 +138,3 @@ pub const ONE_COLUMN_WRITES: CelRule = (
     "self.direction == 'ToPostgres' || self.properties.all(p, (has(p.direction) && p.direction == 'ToPostgres') || self.properties.exists_one(q, q.property == p.property && !(has(q.direction) && q.direction == 'ToPostgres')))",
     "a property that is written to Notion takes its value from one column: remove the other entries of that property, or set their direction to ToPostgres",
 );
-
-/// A key is what pages and rows are matched by, and what a created page is found by again.
-pub const KEY_NEEDED: CelRule = (
-    "(self.onUnlinkedPage != 'Match' && self.onUnlinkedRow == 'Ignore') || (has(self.matchOn) && size(self.matchOn) > 0)",
-    "Match and Create need a key: set matchOn to a column and a property that hold the same unique value on both sides",
-);
-
-/// A row without a page id is found by anything but its page id.
-pub const PAGE_ID_IS_NO_KEY: CelRule = (
-    "!has(self.linking.matchOn) || self.linking.matchOn.all(k, k.column != self.postgres.pageIdColumn)",
-    "pageIdColumn is what linking fills and cannot be its key: name another column in linking.matchOn",
-);

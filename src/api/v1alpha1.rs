@@ -21,7 +21,6 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policies::{DeletionSpec, LinkingSpec, Mode, SafetySpec};
 use super::rules;
 use super::secret_ref::{
     CaSecretRef, ConnectionSecretRef, SharedSecretRef, TokenSecretRef, VerificationTokenSecretRef,
@@ -119,8 +118,7 @@ use super::status::NotionSyncBindingStatus;
     validation = rules::PAGE_ID_NOT_MAPPED,
     validation = rules::UPDATED_AT_NOT_MAPPED,
     validation = rules::DIRECTION_NARROWER,
-    validation = rules::ONE_COLUMN_WRITES,
-    validation = rules::PAGE_ID_IS_NO_KEY
+    validation = rules::ONE_COLUMN_WRITES
 )]
 pub struct NotionSyncBindingSpec {
     /// The Notion side.
@@ -140,21 +138,9 @@ pub struct NotionSyncBindingSpec {
     #[schemars(length(min = 1, max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["column".into()]))]
     pub properties: Vec<PropertySpec>,
-    /// How pages and rows find each other. The operator writes pageIdColumn in every direction.
-    #[serde(default)]
-    pub linking: LinkingSpec,
-    /// What follows a deletion on one side.
-    #[serde(default)]
-    pub deletion: DeletionSpec,
-    /// What is held until it is approved.
-    #[serde(default)]
-    pub safety: SafetySpec,
     /// What to do with a change on the side that is read-only here.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
-    /// Whether passes act, or only plan: status.plan and the admin API show what they would do.
-    #[serde(default)]
-    pub mode: Mode,
     /// How often pages edited since the last pass are read; at least 10s.
     #[serde(default = "default_interval")]
     #[schemars(length(max = rules::DURATION_MAX))]

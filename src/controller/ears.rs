@@ -10,7 +10,6 @@ use sqlx::PgPool;
 
 use super::context::Context;
 use super::inbox_poll::ByDatabase;
-use crate::api::policies::Mode;
 use crate::store::capture::ChangeListener;
 use crate::store::connection::Fingerprint;
 use crate::sync::identity::BindingRef;
@@ -41,12 +40,12 @@ impl Ears {
     }
 }
 
-/// Starts a pass for captured changes. A binding that is gone, suspended or only plans would only be
-/// asked for again and again; when it works again it compares everything.
+/// Starts a pass for captured changes. A binding that is gone or suspended would only be asked for
+/// again and again; when it works again it compares everything.
 pub fn wake(context: &Context, binding: &BindingRef) {
     let works = context
         .find(binding)
-        .is_some_and(|found| !found.spec.suspend && found.spec.mode == Mode::Sync);
+        .is_some_and(|found| !found.spec.suspend);
     if works && context.nudges.worker(binding).minds_changes() {
         context.nudges.events(binding);
     }

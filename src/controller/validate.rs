@@ -184,12 +184,9 @@ fn plan(binding: &NotionSyncBinding, interval: Duration) -> Result<BindingPlan, 
             api::DriftPolicy::Repair => DriftPolicy::Repair,
         },
         policies: Policies {
-            linking: policies::linking(&spec.linking, &postgres.page_id_column)?,
-            deletion: policies::deletion(spec.deletion),
-            safety: policies::safety(spec.safety)?,
-            mode: policies::mode(spec.mode),
             interval: SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX),
             filter: policies::filter(spec.notion.filter.as_ref())?,
+            ..Policies::default()
         },
         fields: (spec.properties.iter())
             .map(|property| field(property, spec))

@@ -1,7 +1,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sync::policy::{Mode, OnPageTrashed, OnRowDeleted, OnUnlinkedPage, OnUnlinkedRow};
 
 fn binding(change: impl FnOnce(&mut Value)) -> NotionSyncBinding {
     let mut object = json!({
@@ -138,58 +137,21 @@ fn unverified_events_need_the_operators_consent() {
 #[test]
 fn policies_are_carried_over() {
     let binding = binding(|o| {
-        o["spec"]["linking"] = json!({
-            "onUnlinkedPage": "Insert", "onUnlinkedRow": "Create",
-            "matchOn": [{ "column": "slug", "property": "Slug" }],
-        });
-        o["spec"]["deletion"] = json!({ "onPageTrashed": "Unlink", "onRowDeleted": "TrashPage" });
-        o["spec"]["safety"] = json!({ "maxDeletePercent": 0 });
-        o["spec"]["mode"] = "DryRun".into();
         o["spec"]["interval"] = "30s".into();
         o["spec"]["notion"]["filter"] =
             json!({ "property": "Live", "checkbox": { "equals": true } });
     });
     let policies = validate(&binding, false).unwrap().plan.policies;
-    assert_eq!(policies.linking.on_unlinked_page, OnUnlinkedPage::Insert);
-    assert_eq!(policies.linking.on_unlinked_row, OnUnlinkedRow::Create);
-    assert_eq!(policies.linking.match_on[0].column, "slug");
-    assert_eq!(policies.deletion.on_page_trashed, OnPageTrashed::Unlink);
-    assert_eq!(policies.deletion.on_row_deleted, OnRowDeleted::TrashPage);
-    let safety = policies.safety;
-    assert_eq!(
-        (safety.max_delete_percent, safety.max_change_percent),
-        (0, 50)
-    );
-    assert_eq!(policies.mode, Mode::DryRun);
     assert_eq!(policies.interval, SignedDuration::from_secs(30));
     assert_eq!(policies.filter.unwrap()["property"], "Live");
 }
 
 #[test]
 fn policies_that_cannot_be_acted_on_are_refused() {
-    let linking = |linking: Value| refused(|o| o["spec"]["linking"] = linking);
-    let cases = [
-        (
-            "spec.linking",
-            linking(json!({ "onUnlinkedRow": "Create" })),
-        ),
-        (
-            "spec.linking",
-            linking(json!({ "matchOn": [{ "column": "notionPageId", "property": "A" }] })),
-        ),
-        (
-            "spec.linking.matchOn",
-            linking(json!({ "matchOn": [{ "column": "a", "property": "id:" }] })),
-        ),
-        (
-            "spec.safety.maxDeletePercent",
-            refused(|o| o["spec"]["safety"] = json!({ "maxDeletePercent": 101 })),
-        ),
-        (
-            "spec.notion.filter",
-            refused(|o| o["spec"]["notion"]["filter"] = json!({ "and": [] })),
-        ),
-    ];
+    let cases = [(
+        "spec.notion.filter",
+        refused(|o| o["spec"]["notion"]["filter"] = json!({ "and": [] })),
+    )];
     for (path, problem) in cases {
         assert_eq!(problem.reason, Reason::InvalidSpec);
         assert!(problem.remedy.starts_with(path), "{problem:?}");

@@ -154,40 +154,6 @@ async fn a_read_only_property_is_read_under_two_way_and_never_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_linking_and_deletion_need_of_the_table_is_said_and_looked_at_again() {
-    let stage = Stage::set("table-for-linking").await;
-    let page = stage.linked("Alpha").await;
-    stage
-        .sql("ALTER TABLE projects DROP CONSTRAINT \"projects_notionPageId_key\"")
-        .await;
-    let changes = json!({"linking": {"onUnlinkedPage": "Insert"}, "webhook": null,
-        "interval": "10s", "deletion": {"onPageTrashed": "Unlink"}});
-    stage.bind("projects", &changes).await;
-    let said = |reason: &'static str| {
-        stage.wait_condition("projects", "SchemaValid", "False", Some(reason))
-    };
-    said("PageIdNotUnique").await;
-    stage
-        .wait_condition("projects", "Ready", "True", None)
-        .await;
-    stage.wait_cell(page, "name", Some("Alpha")).await;
-    let fix = "ALTER TABLE projects ADD UNIQUE (\"notionPageId\"); ALTER TABLE projects ADD owner text \
-               NOT NULL DEFAULT 'x'; ALTER TABLE projects ALTER owner DROP DEFAULT";
-    stage.sql(fix).await;
-    said("RequiredColumnUnmapped").await;
-    let fix =
-        "ALTER TABLE projects ALTER owner SET DEFAULT 'x', ALTER \"notionPageId\" SET NOT NULL";
-    stage.sql(fix).await;
-    said("PageIdNotNullable").await;
-    stage
-        .sql("ALTER TABLE projects ALTER \"notionPageId\" DROP NOT NULL")
-        .await;
-    stage
-        .wait_condition("projects", "SchemaValid", "True", Some("Valid"))
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_relation_is_left_alone_while_its_target_is_not_shared() {
     let stage = Stage::set("relation").await;
     let target = stage
