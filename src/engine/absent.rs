@@ -153,6 +153,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             hash: None,
             last_edited: None,
             settle: Vec::new(),
+            resolved: Vec::new(),
         };
         self.store.record(vec![record]).await?;
         let reason = row_key.is_some().then_some(kind.as_str());

@@ -12,6 +12,7 @@ mod incremental;
 mod locks;
 mod outbound;
 mod pages;
+mod resolutions;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::notion::{NotionApi, NotionError, NotionWriter};
 use crate::store::changes::ChangeStore;
+use crate::store::conflicts::ConflictStore;
 use crate::store::intents::IntentStore;
 use crate::store::{BindingStore, Progress, StoreError};
 use crate::sync::filter::PageFilter;
@@ -179,10 +181,11 @@ pub trait Notion: NotionApi + NotionWriter {}
 
 impl<N: NotionApi + NotionWriter> Notion for N {}
 
-/// Postgres as the engine needs it: the pairs, the writes that were announced, the captured changes.
-pub trait Store: BindingStore + IntentStore + ChangeStore {}
+/// Postgres as the engine needs it: the pairs, the writes that were announced, the captured changes,
+/// what a person chose for conflicts.
+pub trait Store: BindingStore + IntentStore + ChangeStore + ConflictStore {}
 
-impl<S: BindingStore + IntentStore + ChangeStore> Store for S {}
+impl<S: BindingStore + IntentStore + ChangeStore + ConflictStore> Store for S {}
 
 /// One binding's engine: its plan and its two sides.
 #[derive(Debug)]
@@ -236,6 +239,7 @@ impl<'a, N: Notion, S: Store> Engine<'a, N, S> {
         let mut report = PassReport::default();
         self.settle_waiting(&mut report).await?;
         self.settle_intents(&mut report).await?;
+        self.settle_resolutions(&mut report).await?;
         let progress = self.store.progress().await?;
         match work {
             Work::Events => {}

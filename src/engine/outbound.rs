@@ -210,6 +210,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
                 .map(|field| (field.property.clone(), field.sent.clone()))
                 .collect(),
             row_changed_at: pair.row_changed_at,
+            resolutions: pair.resolutions.clone(),
         };
         let plan = plan_pair(self.plan, page, row, base, &traces);
         let fields = self.plan.fields.iter().zip(&plan.fields).zip(&row.values);

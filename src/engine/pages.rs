@@ -17,6 +17,7 @@ use crate::sync::page::{PageSnapshot, PropertyRead, PropertyValue};
 use crate::sync::pair::{PairBase, PairHash, PairRead, RowRead, Traces};
 use crate::sync::plan::{PairPlan, plan_pair};
 use crate::sync::reason::FieldReason;
+use crate::sync::side::Resolutions;
 
 /// A page that was read, with the events that asked for it, oldest first.
 #[derive(Debug)]
@@ -176,6 +177,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
         let Some(head) = &pair.head else { return false };
         let Some(hash) = head.hash else { return false };
         head.row_key == row.key
+            && pair.resolutions.is_empty()
             && !head.provisional
             && head.last_edited_seen >= page.last_edited_time
             && (hash == PairHash::in_step(&self.fingerprint, self.plan, page, row)
@@ -227,6 +229,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             own_edit: head.and_then(|head| head.own_edit),
             sent: sent.to_vec(),
             row_changed_at: pair.row_changed_at,
+            resolutions: pair.resolutions.clone(),
         };
         let no_base = PairBase::new();
         let plan = plan_pair(self.plan, page, row, base.unwrap_or(&no_base), &traces);
@@ -236,10 +239,16 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             return (Look::Change, plan.is_unread());
         }
         let unread = plan.is_unread();
-        (self.recorded(page, row, &plan), unread)
+        (self.recorded(page, row, &plan, &pair.resolutions), unread)
     }
 
-    fn recorded(&self, page: &PageSnapshot, row: &RowRead, plan: &PairPlan) -> Look {
+    fn recorded(
+        &self,
+        page: &PageSnapshot,
+        row: &RowRead,
+        plan: &PairPlan,
+        resolutions: &Resolutions,
+    ) -> Look {
         let discrepancies = plan.discrepancies(self.plan, page, row);
         let (outcome, reason) = outcome_of(&discrepancies);
         let notion_due = plan.writes_notion();
@@ -261,6 +270,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             hash,
             last_edited: page.last_edited_time,
             settle: plan.settlements(self.plan),
+            resolved: plan.resolved(self.plan, resolutions),
             discrepancies,
         };
         Look::Record(Box::new(Recorded {
@@ -278,6 +288,7 @@ impl<N: Notion, S: Store> Engine<'_, N, S> {
             hash: None,
             last_edited: page.last_edited_time,
             settle: Vec::new(),
+            resolved: Vec::new(),
             discrepancies: vec![Discrepancy {
                 kind: DriftKind::OrphanedPage,
                 page_id: Some(page.id),
@@ -360,6 +371,7 @@ pub(super) fn marked(
         hash: None,
         last_edited: page.last_edited_time,
         settle: Vec::new(),
+        resolved: Vec::new(),
         discrepancies: vec![Discrepancy {
             kind: DriftKind::Failed,
             page_id: Some(page.id),

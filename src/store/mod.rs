@@ -21,6 +21,7 @@ pub mod capture;
 pub mod catalog;
 pub mod changes;
 pub mod claim;
+pub mod conflicts;
 pub mod connection;
 pub mod details;
 pub mod error;
@@ -61,6 +62,8 @@ pub struct PairRecord {
     pub last_edited: Option<Timestamp>,
     /// Bases to set, by column.
     pub settle: Vec<(String, FieldBase)>,
+    /// Columns whose conflict a person resolved and which are done: it is closed.
+    pub resolved: Vec<String>,
     /// Everything about this page that is not in step; replaces what was recorded before.
     pub discrepancies: Vec<Discrepancy>,
 }

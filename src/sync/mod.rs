@@ -19,4 +19,5 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod schema;
+pub mod side;
 pub mod window;

@@ -10,6 +10,7 @@ use super::identity::{PageId, PropertyId, RowKey};
 use super::mapping::TablePlan;
 use super::page::{PageSnapshot, PropertyType, PropertyValue, Provenance};
 use super::reason::FieldReason;
+use super::side::Resolutions;
 
 /// What one field held on each side at the last agreement.
 ///
@@ -68,6 +69,8 @@ pub struct Traces {
     pub sent: Vec<(PropertyId, PropertyValue)>,
     /// When the row was changed by somebody else, as it was captured; where no column says it.
     pub row_changed_at: Option<Timestamp>,
+    /// What a person chose for conflicts of this pair.
+    pub resolutions: Resolutions,
 }
 
 /// A row of the bound table.
@@ -138,6 +141,8 @@ pub struct PairRead {
     /// When the row was last changed by somebody else, of the captured changes that wait; only where
     /// the row itself does not say it.
     pub row_changed_at: Option<Timestamp>,
+    /// What a person chose for conflicts of this pair that are open.
+    pub resolutions: Resolutions,
 }
 
 /// A fingerprint over both sides of a pair and the mapping.

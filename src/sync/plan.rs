@@ -13,6 +13,7 @@ use super::mapping::{ConflictPolicy, DriftPolicy, Field, OnLossyWrite, TablePlan
 use super::page::{PageSnapshot, PropertyRead, PropertyValue};
 use super::pair::{FieldBase, PairBase, RowRead, Traces};
 use super::reason::FieldReason;
+use super::side::{Resolutions, Side};
 
 /// What to do with one field.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +44,8 @@ pub struct FieldPlan {
     pub notion: Option<PropertyValue>,
     /// The row's value.
     pub postgres: ColumnValue,
-    /// Whether the base must be set to the two values (only with [`Decision::Agree`]).
+    /// Whether the base must be set to the two values: the sides agree, or a person chose a value
+    /// that may not be written.
     pub settle: bool,
     /// Whether both sides had changed, or nobody knows, so that a policy decided.
     pub contested: bool,
@@ -73,6 +75,7 @@ pub fn plan_pair(
         } else {
             &[]
         },
+        resolutions: &traces.resolutions,
     };
     let fields = plan.fields.iter().zip(&row.values).map(|(field, value)| {
         let postgres = ColumnValue::parse(&field.column.kind, value.as_deref());
@@ -91,13 +94,7 @@ struct Look<'a> {
     drift_policy: DriftPolicy,
     notion_is_newer: bool,
     sent: &'a [(PropertyId, PropertyValue)],
-}
-
-/// A side of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Notion,
-    Postgres,
+    resolutions: &'a Resolutions,
 }
 
 fn plan_field(
@@ -138,6 +135,16 @@ fn plan_field(
         notion: &notion,
         postgres: &postgres,
     };
+    if let Some(winner) = look.resolutions.get(&field.column.name) {
+        let decision = moved(look, field, values, *winner);
+        // What may not be written is parked, or the same conflict would open again.
+        let settle = matches!(decision, Decision::Drift | Decision::Failed(_));
+        return FieldPlan {
+            settle,
+            contested: true,
+            ..decided(decision, Some(notion), postgres)
+        };
+    }
     let (decision, contested) = disagree(look, field, values, base);
     FieldPlan {
         contested,
@@ -314,7 +321,24 @@ impl PairPlan {
             .any(|field| field.decision == Decision::Unread)
     }
 
-    /// The bases to set because the sides agree, by column.
+    /// The columns whose conflict a person resolved and about which nothing is left to do: the
+    /// sides agree, or the field is parked. A field that could not be read waits.
+    pub fn resolved(&self, plan: &TablePlan, resolutions: &Resolutions) -> Vec<String> {
+        let fields = plan.fields.iter().zip(&self.fields);
+        let done = fields.filter(|(_, decided)| match decided.decision {
+            Decision::Agree | Decision::Drift => true,
+            Decision::Failed(_) => decided.notion.is_some(),
+            _ => false,
+        });
+        let columns = done.map(|(field, _)| &field.column.name);
+        columns
+            .filter(|column| resolutions.contains_key(*column))
+            .cloned()
+            .collect()
+    }
+
+    /// The bases to set because the sides agree, or because a person's choice may not be written,
+    /// by column.
     pub fn settlements(&self, plan: &TablePlan) -> Vec<(String, FieldBase)> {
         let settled = plan
             .fields
@@ -327,7 +351,10 @@ impl PairPlan {
                 kind: field.property.kind.clone(),
                 notion: decided.notion.clone()?,
                 postgres: decided.postgres.to_text(),
-                reason: None,
+                reason: match decided.decision {
+                    Decision::Failed(reason) => Some(reason),
+                    _ => None,
+                },
             };
             Some((field.column.name.clone(), base))
         });

@@ -6,6 +6,8 @@
 mod apply;
 #[path = "store_binding/audit.rs"]
 mod audit;
+#[path = "store_binding/conflicts.rs"]
+mod conflicts;
 #[path = "store_binding/events.rs"]
 mod events;
 #[path = "store_binding/inbox.rs"]

@@ -4,7 +4,7 @@
 //! lock here, `apply` plans again on the row as it is then, every write is fenced. A script adds the faults; a
 //! fault after a call finds the call's effect in place, as a lost answer would.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
@@ -20,9 +20,11 @@ use crate::sync::event::{EventResult, InboxEvent, NewEvent, Outcome};
 use crate::sync::identity::{PageId, RowKey};
 use crate::sync::mapping::TablePlan;
 use crate::sync::pair::{OwnEdit, OwnWrite, PairBase, PairHash, PairHead, RowRead};
+use crate::sync::side::Side;
 
 mod apply;
 mod changes;
+mod conflicts;
 mod intents;
 mod port;
 
@@ -55,6 +57,8 @@ pub(super) enum StoreCall {
     OldestChange,
     ChangesWaiting,
     ReadRows(Vec<RowKey>),
+    Resolutions,
+    Resolve,
 }
 
 /// How a call fails; made into a [`StoreError`] when it does.
@@ -153,6 +157,8 @@ pub(super) struct State {
     pub(super) changes: Vec<changes::Captured>,
     /// Whether capture fails: what users do from now on leaves no trace.
     pub(super) capture_is_lost: bool,
+    /// What a person chose for open conflicts, by page and column.
+    pub(super) resolutions: BTreeMap<(PageId, String), Side>,
     last_change: i64,
     log: Vec<StoreCall>,
 }
@@ -185,6 +191,11 @@ impl MemoryStore {
             state: Mutex::default(),
             script: Script::default(),
         }
+    }
+
+    /// The spec is another now.
+    pub(super) fn replan(&mut self, plan: TablePlan) {
+        self.plan = plan;
     }
 
     /// Everything in it, to look at or to change as a user would.
@@ -266,6 +277,7 @@ pub(super) const fn is_write(call: &StoreCall) -> bool {
             | StoreCall::SettleIntent(_)
             | StoreCall::NoteOverwrites(_)
             | StoreCall::SettleChanges(_)
+            | StoreCall::Resolve
     )
 }
 
@@ -307,6 +319,7 @@ impl State {
         pair.last_edited_seen = pair.last_edited_seen.max(record.last_edited);
         pair.provisional = false;
         pair.base.extend(record.settle);
+        self.close_resolved(record.page_id, &record.resolved);
     }
 
     fn finish(&mut self, results: &[EventResult], changes: &[Change]) {

@@ -24,6 +24,7 @@ mod memory_writes;
 mod passes;
 mod payloads;
 mod resilience;
+mod resolutions;
 mod scans;
 mod script;
 mod two_way;

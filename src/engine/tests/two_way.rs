@@ -10,7 +10,7 @@ use crate::sync::reason::FieldReason;
 
 impl World {
     /// A settled world of so many pairs whose fields go both ways.
-    async fn two_way(count: u128, policy: ConflictPolicy) -> (Self, Vec<PageId>) {
+    pub(super) async fn two_way(count: u128, policy: ConflictPolicy) -> (Self, Vec<PageId>) {
         let mut world = Self::new();
         world.plan.bot = Some(writer::BOT);
         world.plan.binding.direction = Direction::TwoWay;
@@ -30,13 +30,13 @@ impl World {
     }
 
     /// A user's UPDATE of one column.
-    fn user_edits(&self, key: &str, column: usize, text: &str) {
+    pub(super) fn user_edits(&self, key: &str, column: usize, text: &str) {
         self.store
             .user_updates(key, |row| row.values[column] = Some(text.to_owned()));
     }
 
     /// The name that the page has.
-    fn title_of(&self, page: PageId) -> PropertyValue {
+    pub(super) fn title_of(&self, page: PageId) -> PropertyValue {
         self.notion.value(page, "name")
     }
 

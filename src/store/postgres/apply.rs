@@ -126,11 +126,12 @@ async fn lock_pair(
     transaction: &mut PgConnection,
     page: PageId,
 ) -> Result<Remembered, StoreError> {
-    let row = sqlx::query(
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional, own_edit,
-                false, base
-         FROM notion_sync.pairs WHERE binding_id = $1 AND page_id = $2 FOR UPDATE",
-    )
+                false, base, {}
+         FROM notion_sync.pairs AS p WHERE binding_id = $1 AND page_id = $2 FOR UPDATE OF p",
+        conflicts::CHOSEN
+    )))
     .bind(store.claim.binding_id)
     .bind(page.0)
     .fetch_optional(transaction)
@@ -146,6 +147,7 @@ async fn lock_pair(
         own_write: head.own_write,
         own_edit: head.own_edit,
         provisional: head.provisional,
+        resolutions: conflicts::chosen(row.try_get(9)?),
     })
 }
 
@@ -189,6 +191,9 @@ async fn remember(
     let found = &conclusion.discrepancies;
     let replaced = discrepancies::replace(transaction, binding_id, &pages, found).await?;
     let opened = conflicts::follow(transaction, binding_id, &replaced.pages, found).await?;
+    let resolved = conclusion.resolved.iter().cloned();
+    let resolved = resolved.map(|column| (page.id, column)).collect();
+    conflicts::close_resolved(transaction, binding_id, resolved).await?;
     Ok(Findings {
         is_news: !replaced.pages.is_empty(),
         failures: replaced.failures,

@@ -15,6 +15,7 @@ use crate::sync::page::{PageSnapshot, Provenance};
 use crate::sync::pair::{FieldBase, OwnEdit, OwnWrite, PairBase, PairHash, RowRead, Traces};
 use crate::sync::plan::{Decision, FieldPlan, PairPlan, plan_pair};
 use crate::sync::reason::FieldReason;
+use crate::sync::side::Resolutions;
 
 /// What was known about the pair before.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ pub(super) struct Remembered {
     pub(super) own_write: Option<OwnWrite>,
     pub(super) own_edit: Option<OwnEdit>,
     pub(super) provisional: bool,
+    pub(super) resolutions: Resolutions,
 }
 
 impl Remembered {
@@ -34,6 +36,7 @@ impl Remembered {
             own_edit: self.own_edit,
             sent: change.sent.to_vec(),
             row_changed_at: change.row_changed_at,
+            resolutions: self.resolutions.clone(),
         }
     }
 
@@ -55,6 +58,8 @@ pub(super) struct Conclusion {
     pub(super) base: PairBase,
     pub(super) own_write: Option<OwnWrite>,
     pub(super) discrepancies: Vec<Discrepancy>,
+    /// The columns whose conflict a person resolved and which are done.
+    pub(super) resolved: Vec<String>,
     /// The columns whose value is another now.
     pub(super) changes: Vec<ColumnChange>,
     pub(super) outcome: Outcome,
@@ -100,6 +105,7 @@ impl Conclusion {
                 .filter(|change| !change.overwrote.is_null())
                 .count() as u64,
             won_by_postgres: contested(|field| field.decision == Decision::Drift),
+            resolved: after.resolved(plan, &remembered.resolutions),
             row,
             base,
             own_write,

@@ -9,11 +9,11 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::PostgresBinding;
 use super::events::audit_pass;
 use super::read::ids;
 use super::text::{json, variant, word};
 use super::time::Moment;
+use super::{PostgresBinding, conflicts};
 use crate::metrics::{DirectionLabel, SideLabel, WinnerLabel};
 use crate::store::StoreError;
 use crate::store::audit::{ColumnChange, Side};
@@ -204,9 +204,12 @@ impl PostgresBinding {
         .bind(json(&base)?)
         .bind(settlement.own_edit.map(|own| json(&own)).transpose()?)
         .bind(Moment::some(settlement.last_edited))
-        .execute(transaction)
+        .execute(&mut *transaction)
         .await?;
-        Ok(())
+        let page = settlement.page_id;
+        let resolved = settlement.settle.iter();
+        let resolved = resolved.map(|(column, _)| (page, column.clone())).collect();
+        conflicts::close_resolved(transaction, self.claim.binding_id, resolved).await
     }
 
     fn count_sent(&self, settlement: &Settlement) {

@@ -10,16 +10,17 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::PostgresBinding;
 use super::pages::{join_pages, read_page_id, spellings};
 use super::text::json;
 use super::time::Moment;
+use super::{PostgresBinding, conflicts};
 use crate::store::StoreError;
 use crate::store::ident::Statement;
 use crate::sync::identity::{PageId, RowKey};
 use crate::sync::pair::{
     FieldBase, OwnEdit, OwnWrite, PairBase, PairHash, PairHead, PairRead, RowRead,
 };
+use crate::sync::side::Resolutions;
 
 /// Rows and heads, with one statement for each.
 pub(super) async fn pairs(
@@ -36,11 +37,13 @@ pub(super) async fn pairs(
     let pairs = pages.into_iter().map(|page_id| {
         let rows = rows.remove(&page_id).unwrap_or_default();
         let key = rows.first().map(|row| &row.key);
+        let (head, resolutions) = heads.remove(&page_id).unzip();
         PairRead {
             page_id,
             row_changed_at: key.and_then(|key| changed.remove(key)),
-            head: heads.remove(&page_id),
+            head,
             rows,
+            resolutions: resolutions.unwrap_or_default(),
         }
     });
     Ok(pairs.collect())
@@ -111,20 +114,22 @@ pub(super) async fn rows(
 async fn heads(
     store: &PostgresBinding,
     pages: &[PageId],
-) -> Result<HashMap<PageId, PairHead>, StoreError> {
-    let rows = sqlx::query(
+) -> Result<HashMap<PageId, (PairHead, Resolutions)>, StoreError> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT page_id, row_key, hash, last_edited_seen, own_write, provisional, own_edit,
                 EXISTS (SELECT FROM notion_sync.discrepancies AS d
-                        WHERE d.binding_id = p.binding_id AND d.page_id = p.page_id)
+                        WHERE d.binding_id = p.binding_id AND d.page_id = p.page_id), {}
          FROM notion_sync.pairs AS p WHERE binding_id = $1 AND page_id = ANY ($2::uuid[])",
-    )
+        conflicts::CHOSEN
+    )))
     .bind(store.claim.binding_id)
     .bind(ids(pages))
     .fetch_all(&store.pool)
     .await?;
-    let heads = rows
-        .iter()
-        .map(|row| Ok((PageId(row.try_get(0)?), head(row)?)));
+    let heads = rows.iter().map(|row| {
+        let resolutions = conflicts::chosen(row.try_get(8)?);
+        Ok((PageId(row.try_get(0)?), (head(row)?, resolutions)))
+    });
     heads.collect()
 }
 

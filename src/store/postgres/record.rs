@@ -1,6 +1,6 @@
 //! Looks at pairs that need no write to the bound table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -43,9 +43,16 @@ pub(super) async fn record(
     upsert(&mut transaction, binding_id, &kept).await?;
     let removed: Vec<_> = removed.iter().map(|record| record.page_id).collect();
     remove_pairs(&mut transaction, binding_id, &removed).await?;
+    conflicts::close_all(&mut transaction, binding_id, &ids(&removed)).await?;
     let replaced =
         discrepancies::replace(&mut transaction, binding_id, &ids(&pages), &found).await?;
     let opened = conflicts::follow(&mut transaction, binding_id, &replaced.pages, &found).await?;
+    let mut resolved = Vec::new();
+    for record in records.values() {
+        let columns = record.resolved.iter().cloned();
+        resolved.extend(columns.map(|column| (record.page_id, column)));
+    }
+    conflicts::close_resolved(&mut transaction, binding_id, resolved).await?;
     transaction.commit().await?;
     store.count_findings(&replaced.failures, opened);
     Ok(())
@@ -156,10 +163,9 @@ pub(super) async fn forget(store: &PostgresBinding, pages: &[PageId]) -> Result<
     let uncarried: Vec<PageId> = uncarried.copied().collect();
     let cleared = with_their_row(store, &uncarried).await?;
     let binding_id = store.claim.binding_id;
-    let all: BTreeSet<Uuid> = pages.iter().map(|page| page.0).collect();
     let mut transaction = store.begin().await?;
     discrepancies::remove(&mut transaction, binding_id, &ids(pages)).await?;
-    conflicts::follow(&mut transaction, binding_id, &all, &[]).await?;
+    conflicts::close_all(&mut transaction, binding_id, &ids(pages)).await?;
     remove_pairs(&mut transaction, binding_id, &cleared).await?;
     transaction.commit().await?;
     Ok(())

@@ -31,7 +31,7 @@ fn key() -> RowKey {
     RowKey(vec!["1".to_owned()])
 }
 
-fn intent(read_at: Timestamp) -> NewIntent {
+pub(super) fn intent(read_at: Timestamp) -> NewIntent {
     NewIntent {
         page_id: Some(page_id(1)),
         row_key: key(),
@@ -50,7 +50,7 @@ fn intent(read_at: Timestamp) -> NewIntent {
     }
 }
 
-fn written(intent: i64) -> Settlement {
+pub(super) fn written(intent: i64) -> Settlement {
     let base = FieldBase {
         property: PropertyId::new("name"),
         kind: PropertyType::Title,

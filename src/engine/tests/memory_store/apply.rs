@@ -41,11 +41,13 @@ impl State {
         let base = base.get_or_insert_default();
         let own_write = pair.as_ref().and_then(|pair| pair.own_write);
         let row = self.rows[index].read();
+        let resolutions = self.chosen(page.id);
         let traces = |own_write| Traces {
             own_write,
             own_edit,
             sent: change.sent.to_vec(),
             row_changed_at: change.row_changed_at,
+            resolutions: resolutions.clone(),
         };
         let decided = plan_pair(plan, page, &row, base, &traces(own_write));
         base.extend(decided.settlements(plan));
@@ -69,6 +71,7 @@ impl State {
         };
         self.pairs.insert(page.id, pair);
         self.replace_discrepancies(page.id, &discrepancies);
+        self.close_resolved(page.id, &after.resolved(plan, &resolutions));
         self.audit(change, outcome, reason, &changes);
         Applied::Done {
             outcome,

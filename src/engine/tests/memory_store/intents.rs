@@ -98,6 +98,8 @@ impl State {
         if settlement.is_certain {
             intent.intent.not_after = intent.intent.not_after.min(now);
         }
+        let columns = settlement.settle.iter().map(|(column, _)| column.clone());
+        self.close_resolved(settlement.page_id, &columns.collect::<Vec<_>>());
         if let Some(pair) = self.pairs.get_mut(&settlement.page_id)
             && pair.row_key == settlement.row_key
         {

@@ -31,6 +31,7 @@ impl BindingStore for MemoryStore {
                 rows: rows.remove(page).unwrap_or_default(),
                 head: state.head(*page),
                 row_changed_at: state.row_changed_at(*page),
+                resolutions: state.chosen(*page),
             });
             pairs.collect()
         };
