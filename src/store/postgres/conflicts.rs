@@ -13,6 +13,7 @@ use super::discrepancies::Arrays;
 use super::text::variant;
 use crate::store::StoreError;
 use crate::store::conflicts::{Choice, ConflictStore, ResolvedConflict};
+use crate::store::patience::answered;
 use crate::sync::drift::{Discrepancy, DriftKind};
 use crate::sync::identity::PageId;
 use crate::sync::side::{Resolutions, Side};
@@ -146,53 +147,60 @@ pub(super) async fn close_all(
 
 impl ConflictStore for PostgresBinding {
     async fn resolutions(&self) -> Result<Vec<ResolvedConflict>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT c.id, c.page_id, c.row_key, c.\"column\", c.kind, c.resolution
+        answered(resolutions(self)).await
+    }
+
+    async fn resolve(&self, choices: &[Choice]) -> Result<u64, StoreError> {
+        answered(resolve(self, choices)).await
+    }
+}
+async fn resolutions(store: &PostgresBinding) -> Result<Vec<ResolvedConflict>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.id, c.page_id, c.row_key, c.\"column\", c.kind, c.resolution
              FROM notion_sync.conflicts AS c
              WHERE c.binding_id = $1 AND c.closed_at IS NULL AND c.resolution IS NOT NULL
                AND NOT EXISTS (SELECT FROM notion_sync.discrepancies AS d
                                WHERE d.binding_id = c.binding_id AND d.page_id = c.page_id
                                  AND d.kind = 'MissingPage')
              ORDER BY c.id",
-        )
-        .bind(self.claim.binding_id)
-        .fetch_all(&self.pool)
-        .await?;
-        let conflicts = rows.iter().map(|row| {
-            let Json(row_key) = row.try_get(2)?;
-            Ok(ResolvedConflict {
-                id: row.try_get(0)?,
-                page_id: PageId(row.try_get(1)?),
-                row_key,
-                column: row.try_get(3)?,
-                kind: row.try_get(4)?,
-                winner: variant(row.try_get(5)?)?,
-            })
-        });
-        conflicts.collect()
-    }
+    )
+    .bind(store.claim.binding_id)
+    .fetch_all(&store.pool)
+    .await?;
+    let conflicts = rows.iter().map(|row| {
+        let Json(row_key) = row.try_get(2)?;
+        Ok(ResolvedConflict {
+            id: row.try_get(0)?,
+            page_id: PageId(row.try_get(1)?),
+            row_key,
+            column: row.try_get(3)?,
+            kind: row.try_get(4)?,
+            winner: variant(row.try_get(5)?)?,
+        })
+    });
+    conflicts.collect()
+}
 
-    async fn resolve(&self, choices: &[Choice]) -> Result<u64, StoreError> {
-        let mut transaction = self.begin().await?;
-        let mut taken = 0;
-        for choice in choices {
-            let (id, side): (Option<i64>, Side) = match choice {
-                Choice::One(id, side) => (Some(*id), *side),
-                Choice::All(side) => (None, *side),
-            };
-            let done = sqlx::query(
-                "UPDATE notion_sync.conflicts SET resolution = $3
+async fn resolve(store: &PostgresBinding, choices: &[Choice]) -> Result<u64, StoreError> {
+    let mut transaction = store.begin().await?;
+    let mut taken = 0;
+    for choice in choices {
+        let (id, side): (Option<i64>, Side) = match choice {
+            Choice::One(id, side) => (Some(*id), *side),
+            Choice::All(side) => (None, *side),
+        };
+        let done = sqlx::query(
+            "UPDATE notion_sync.conflicts SET resolution = $3
                  WHERE binding_id = $1 AND closed_at IS NULL
                    AND (id = $2 OR ($2 IS NULL AND resolution IS NULL))",
-            )
-            .bind(self.claim.binding_id)
-            .bind(id)
-            .bind(side.as_str())
-            .execute(&mut *transaction)
-            .await?;
-            taken += done.rows_affected();
-        }
-        transaction.commit().await?;
-        Ok(taken)
+        )
+        .bind(store.claim.binding_id)
+        .bind(id)
+        .bind(side.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        taken += done.rows_affected();
     }
+    transaction.commit().await?;
+    Ok(taken)
 }

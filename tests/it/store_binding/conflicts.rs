@@ -41,7 +41,10 @@ async fn a_choice_by_sql_for_notion_is_applied_audited_and_closed() {
     world.database.execute(choose).await;
     let found = world.store.resolutions().await.unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].page_id, found[0].winner), (page_id(1), Side::Notion));
+    assert_eq!(
+        (found[0].page_id, found[0].winner),
+        (page_id(1), Side::Notion)
+    );
     let pair = world.store.read_pairs(&[page_id(1)]).await.unwrap();
     assert_eq!(pair[0].resolutions["name"], Side::Notion);
     let page = world.page(1, AT, &[text("notion")]);
@@ -81,7 +84,10 @@ async fn a_choice_for_postgres_stays_open_until_the_write_is_settled() {
 #[tokio::test]
 async fn a_choice_names_open_conflicts_only() {
     let world = contested().await;
-    let taken = world.store.resolve(&[Choice::One(4711, Side::Notion)]).await;
+    let taken = world
+        .store
+        .resolve(&[Choice::One(4711, Side::Notion)])
+        .await;
     assert_eq!(taken.unwrap(), 0);
     world.store.forget(&[page_id(1)]).await.unwrap();
     assert_eq!(world.database.number(OPEN).await, 0, "the page is gone");
