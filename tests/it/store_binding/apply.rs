@@ -261,6 +261,7 @@ async fn nothing_is_written_once_another_process_holds_the_binding() {
         Err(StoreError::Fenced)
     ));
     let record = PairRecord {
+        resolved: Vec::new(),
         page_id: page_id(1),
         row_key: None,
         hash: None,

@@ -60,7 +60,7 @@ async fn a_choice_by_sql_for_notion_is_applied_audited_and_closed() {
 #[tokio::test]
 async fn a_choice_for_postgres_stays_open_until_the_write_is_settled() {
     let world = contested().await;
-    let taken = world.store.resolve(&[Choice::All(Side::Postgres)]).await;
+    let taken = ConflictStore::resolve(&world.store, &[Choice::All(Side::Postgres)]).await;
     assert_eq!(taken.unwrap(), 1);
     let page = world.page(1, AT, &[text("notion")]);
     let Applied::Done { notion_due, .. } = world.apply(&page).await else {
@@ -84,13 +84,10 @@ async fn a_choice_for_postgres_stays_open_until_the_write_is_settled() {
 #[tokio::test]
 async fn a_choice_names_open_conflicts_only() {
     let world = contested().await;
-    let taken = world
-        .store
-        .resolve(&[Choice::One(4711, Side::Notion)])
-        .await;
+    let taken = ConflictStore::resolve(&world.store, &[Choice::One(4711, Side::Notion)]).await;
     assert_eq!(taken.unwrap(), 0);
     world.store.forget(&[page_id(1)]).await.unwrap();
     assert_eq!(world.database.number(OPEN).await, 0, "the page is gone");
-    let taken = world.store.resolve(&[Choice::All(Side::Notion)]).await;
+    let taken = ConflictStore::resolve(&world.store, &[Choice::All(Side::Notion)]).await;
     assert_eq!(taken.unwrap(), 0);
 }

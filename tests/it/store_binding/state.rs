@@ -28,6 +28,7 @@ fn mixed(id: u128) -> String {
 
 fn record(id: u128) -> PairRecord {
     PairRecord {
+        resolved: Vec::new(),
         page_id: page_id(id),
         row_key: Some(RowKey(vec![id.to_string()])),
         hash: Some(PairHash([7; 16])),
