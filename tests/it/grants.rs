@@ -57,11 +57,12 @@ async fn tenant(topic: &str) -> (Stage, String, Uuid) {
         .apply_secret("app-db", &[("uri", &uri)])
         .await
         .unwrap();
-    // What a careful owner takes from everybody.
+    // What a careful owner takes from everybody. Up to Postgres 14 the owner of a database does not
+    // own its schema `public`.
     superuser(&stage, "REVOKE ALL ON SCHEMA public FROM PUBLIC").await;
     superuser(
         &stage,
-        &format!("GRANT ALL ON SCHEMA public TO \"{}\"", stage.scene.name()),
+        &format!("ALTER SCHEMA public OWNER TO \"{}\"", stage.scene.name()),
     )
     .await;
     (stage, role, page)
