@@ -41,6 +41,12 @@ fn array(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.join(","))
 }
 
+/// The names of the options of a multi-select.
+fn option_names(value: &Value) -> Vec<&str> {
+    let options = value.as_array().unwrap().iter();
+    options.map(|one| one["name"].as_str().unwrap()).collect()
+}
+
 fn updates(things: &Things) -> usize {
     let log = things.stage.notion.requests();
     let updates = log.iter().filter(|one| one.operation == "pages.update");
@@ -92,15 +98,7 @@ async fn every_writable_type_goes_both_ways() {
         (shown["Mail"]["email"] == "a@b.example").then_some(shown)
     })
     .await;
-    let names: Vec<_> = shown["Tags"]["multi_select"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .collect();
-    let names: Vec<_> = names
-        .iter()
-        .map(|one| one["name"].as_str().unwrap())
-        .collect();
+    let names = option_names(&shown["Tags"]["multi_select"]);
     let segments = shown["Notes"]["rich_text"].as_array().unwrap();
     let notes: String = segments
         .iter()
