@@ -72,7 +72,7 @@ pub fn notion(value: &ColumnValue, field: &Field) -> Converted<PropertyValue> {
 
 /// What to write to Notion for `value`, given what the page has, if there is one: as [`notion`], but
 /// an option of a multi-select that already maps to one of the values stays, also where another
-/// comes first in the list; and only what Notion takes ([`writable`]).
+/// comes first in the list; and only what Notion takes ([`writable()`]).
 pub fn to_write(
     value: &ColumnValue,
     field: &Field,
