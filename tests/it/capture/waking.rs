@@ -56,13 +56,15 @@ async fn a_change_of_a_row_is_handled_long_before_the_interval() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_binding_writes_nothing_about_capture() {
     let (stage, _) = two_way("capture-idle").await;
-    let written = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables
+    let statistics = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint
+        FROM pg_stat_user_tables
         WHERE schemaname = 'notion_sync' AND relname IN ('captures', 'changes')";
-    // Statistics arrive late; what was written before must be in them first.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let before = stage.count(written).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(stage.count(written).await, before);
+    // A connection that rests tells its last counts up to ten seconds late
+    // (`PGSTAT_IDLE_INTERVAL`); what was written before must be in them first.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let before = stage.count(statistics).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(stage.count(statistics).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
